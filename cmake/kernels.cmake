@@ -1,0 +1,48 @@
+# The CPU kernels, compiled once for each instruction set and kept apart: each level's objects become one object whose
+# only global symbol is its table, so that no template or inline function of one level can stand in for another's.
+set(VARVE_CPU_LEVELS "auto" CACHE STRING "auto, x86 (x86-64-v2, -v3 and -v4 in one binary) or generic")
+if(VARVE_CPU_LEVELS STREQUAL "auto")
+  if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+    set(varve_levels x86_64_v2 x86_64_v3 x86_64_v4)
+  else()
+    set(varve_levels generic)
+  endif()
+elseif(VARVE_CPU_LEVELS STREQUAL "x86")
+  set(varve_levels x86_64_v2 x86_64_v3 x86_64_v4)
+else()
+  set(varve_levels generic)
+endif()
+
+set(varve_kernel_sources
+  core/cpu/pointwise_loops.cpp core/cpu/conversions.cpp core/cpu/reduce_loops.cpp core/cpu/row_loops.cpp
+  core/cpu/random_loops.cpp core/cpu/gemm.cpp core/cpu/table.cpp)
+
+# Adds the object of one level to the target.
+function(varve_add_level target level)
+  set(objects varve_kernels_${level})
+  add_library(${objects} OBJECT ${varve_kernel_sources})
+  target_include_directories(${objects} PRIVATE ${VARVE_INCLUDE_ROOT})
+  target_link_libraries(${objects} PRIVATE Eigen3::Eigen)
+  target_compile_features(${objects} PRIVATE cxx_std_20)
+  target_compile_definitions(${objects} PRIVATE Eigen=Eigen_${level} EIGEN_DONT_PARALLELIZE EIGEN_NO_DEBUG
+    VARVE_STATIC VARVE_LEVEL_TABLE=varve_kernels_${level})
+  # Always optimised. No -ffast-math: NaN and infinity mean something. Contraction off: the same product and sum
+  # everywhere. errno off: else a square root calls the library.
+  target_compile_options(${objects} PRIVATE -O3 -fno-math-errno -fno-trapping-math -ffp-contract=off -fwrapv
+    -Wno-psabi -Wno-maybe-uninitialized -Wno-uninitialized)
+  if(NOT level STREQUAL "generic")
+    string(REPLACE _ - march ${level})
+    target_compile_options(${objects} PRIVATE -march=${march})
+  endif()
+  set_target_properties(${objects} PROPERTIES CXX_EXTENSIONS OFF POSITION_INDEPENDENT_CODE ON INTERPROCEDURAL_OPTIMIZATION OFF)
+  set(combined ${CMAKE_CURRENT_BINARY_DIR}/varve_kernels_${level}.o)
+  add_custom_command(
+    OUTPUT ${combined}
+    COMMAND ${CMAKE_LINKER} -r --force-group-allocation -o ${combined}.merged $<TARGET_OBJECTS:${objects}>
+    COMMAND ${CMAKE_OBJCOPY} --keep-global-symbol=varve_kernels_${level} ${combined}.merged ${combined}
+    COMMAND ${CMAKE_COMMAND} -E rm ${combined}.merged
+    DEPENDS ${objects} $<TARGET_OBJECTS:${objects}>
+    COMMAND_EXPAND_LISTS VERBATIM)
+  set_source_files_properties(${combined} PROPERTIES EXTERNAL_OBJECT TRUE GENERATED TRUE)
+  target_sources(${target} PRIVATE ${combined})
+endfunction()

@@ -1,0 +1,16 @@
+# What the library is made of, and which headers are its API: every source of these folders, and every header that is
+# not listed as internal.
+set(varve_folders core core/ops core/cpu nn optim io data cuda)
+set(varve_internal
+  core/cpu/drivers.h core/cpu/kernels.h core/cpu/lanes.h core/cpu/space.h)
+
+set(varve_sources)
+set(varve_headers varve.h)
+foreach(folder ${varve_folders})
+  file(GLOB sources RELATIVE ${CMAKE_CURRENT_SOURCE_DIR} CONFIGURE_DEPENDS ${folder}/*.cpp)
+  file(GLOB headers RELATIVE ${CMAKE_CURRENT_SOURCE_DIR} CONFIGURE_DEPENDS ${folder}/*.h)
+  list(APPEND varve_sources ${sources})
+  list(APPEND varve_headers ${headers})
+endforeach()
+list(REMOVE_ITEM varve_sources ${varve_kernel_sources})
+list(REMOVE_ITEM varve_headers ${varve_internal})

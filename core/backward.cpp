@@ -1,0 +1,220 @@
+// The sweep back through the record: nodes in order of depth, each vjp once, broadcasting undone, gradients summed.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <queue>
+#include <unordered_map>
+
+#include <varve/core/graph.h>
+#include <varve/core/ops/index.h>
+#include <varve/core/ops/make.h>
+#include <varve/core/ops/pointwise.h>
+#include <varve/core/ops/reduce.h>
+#include <varve/core/ops/views.h>
+#include <varve/core/record.h>
+
+namespace varve {
+namespace {
+
+class Sweep {
+ public:
+  // Targets: collect these edges and go no further than they need. None: add to every leaf reached.
+  Sweep(const Tensors& targets, GradOptions options) : options_(options), collect_(!targets.empty()) {
+    for (const Tensor& t : targets) {
+      if (!t.edge()) throw Error("grad: an input does not require a gradient; call set_requires_grad on it first");
+      wanted_.emplace(key(t.edge()), Tensor());
+    }
+  }
+
+  void seed(const Tensor& output, const Tensor& seed) {
+    if (!output.edge())
+      throw Error("backward: this tensor does not depend on any tensor that requires a gradient, or was made under "
+                  "no_grad");
+    if (seed.defined() && (seed.shape() != output.shape() || seed.dtype() != output.dtype()))
+      throw ShapeError(fmt::format("backward: a seed {}{} for a tensor {}{}; they must be alike", name_of(seed.dtype()),
+                                   to_string(seed.shape()), name_of(output.dtype()), to_string(output.shape())));
+    add(output.edge(), seed.defined() ? seed : ones_like(output.detach()));
+  }
+
+  void run() {
+    if (collect_) mark_needed();
+    while (!queue_.empty()) {
+      const std::shared_ptr<Node> node = queue_.top().node;
+      queue_.pop();
+      auto slot = slots_.extract(node.get());
+      Tensors dy = std::move(slot.mapped());
+      apply_hooks(*node, dy);
+      collect(node, dy);
+      if (!node->op) {
+        if (!collect_) accumulate(*node, dy[0]);
+      } else if (!collect_ || needed_.count(node.get())) {
+        descend(node, dy);
+      }
+    }
+  }
+
+  Tensor gradient_of(const Tensor& target) const { return wanted_.at(key(target.edge())); }
+
+ private:
+  struct Entry {
+    std::shared_ptr<Node> node;
+    uint64_t found;  // the order of discovery breaks ties, so that sums have one order
+    bool operator<(const Entry& o) const {
+      return node->depth != o.node->depth ? node->depth < o.node->depth : found > o.found;
+    }
+  };
+  struct Key {
+    Node* node;
+    uint32_t index;
+    bool operator==(const Key&) const = default;
+  };
+  struct KeyHash {
+    size_t operator()(const Key& k) const { return std::hash<const void*>()(k.node) * 31 + k.index; }
+  };
+  static Key key(const Edge& e) { return {e.node.get(), e.index}; }
+
+  void add(const Edge& edge, const Tensor& gradient) {
+    const auto [slot, fresh] = slots_.try_emplace(edge.node.get());
+    if (fresh) {
+      slot->second.resize(edge.node->op ? edge.node->out_specs.size() : 1);
+      queue_.push({edge.node, found_++});
+    }
+    Tensor& sum = slot->second[edge.index];
+    sum = sum.defined() ? varve::add(sum, gradient) : gradient;
+  }
+
+  static void apply_hooks(const Node& node, Tensors& dy) {
+    for (const auto& [index, hook] : node.hooks) {
+      if (!dy[index].defined()) continue;
+      Tensor replaced = hook(dy[index]);
+      if (!replaced.defined()) continue;
+      if (replaced.spec() != dy[index].spec())
+        throw ShapeError(fmt::format("hook: returned {}{} for a gradient {}{}", name_of(replaced.dtype()),
+                                     to_string(replaced.shape()), name_of(dy[index].dtype()),
+                                     to_string(dy[index].shape())));
+      dy[index] = std::move(replaced);
+    }
+  }
+
+  void collect(const std::shared_ptr<Node>& node, const Tensors& dy) {
+    if (!collect_) return;
+    for (uint32_t i = 0; i < dy.size(); ++i)
+      if (const auto it = wanted_.find({node.get(), i}); it != wanted_.end()) it->second = dy[i];
+  }
+
+  // A leaf's gradient is a tensor of its own: a second one is added in place.
+  static void accumulate(Node& leaf, const Tensor& gradient) {
+    if (leaf.grad.defined()) {
+      const NoGrad guard;
+      leaf.grad.assign(varve::add(leaf.grad, gradient));
+      return;
+    }
+    const Trace* trace = Trace::current();
+    const long holders = trace && trace->made(gradient) ? 2 : 1;  // the sweep's handle, and the trace's
+    const bool own = gradient.value_ptr().use_count() <= holders && gradient.value().storage.use_count() == 1 &&
+                     gradient.is_contiguous();
+    leaf.grad = own ? gradient.detach() : no_grad([&] { return clone(gradient.detach()); });
+  }
+
+  void descend(const std::shared_ptr<Node>& node, Tensors& dy) {
+    uint32_t wants = 0;
+    for (size_t i = 0; i < node->inputs.size() && i < 32; ++i)
+      if (node->inputs[i] && (!collect_ || needed_.count(node->inputs[i].node.get()))) wants |= 1u << i;
+    for (size_t i = 0; i < dy.size(); ++i)
+      if (!dy[i].defined() && is_floating(node->out_specs[i].dtype))
+        dy[i] = full(node->out_specs[i].shape, 0.0, node->out_specs[i].dtype);
+    Tensors dx = differentiate(node, wants, dy);
+    for (size_t i = 0; i < node->inputs.size(); ++i) {
+      if (!node->inputs[i] || i >= dx.size() || !dx[i].defined()) continue;
+      add(node->inputs[i], matched(*node, i, dx[i]));
+    }
+    if (!options_.retain) {
+      node->freed = node->freed || !node->saved_in.empty() || !node->saved_out.empty();
+      node->saved_in.clear();
+      node->saved_out.clear();
+    }
+  }
+
+  static Tensors differentiate(const std::shared_ptr<Node>& node, uint32_t wants, const Tensors& dy) {
+    try {
+      return node->op->vjp(Saved(node, wants), dy);
+    } catch (const Error& e) {
+      if (std::string_view(e.what()).starts_with("anomaly"))
+        throw Error(fmt::format("{}; in the derivative of {}", e.what(), to_string(*node->op)));
+      throw;
+    }
+  }
+
+  // Undoes broadcasting: a vjp may return the shape its output had.
+  static Tensor matched(const Node& node, size_t i, const Tensor& dx) {
+    const Spec& spec = node.in_specs[i];
+    Tensor out = dx.shape() == spec.shape ? dx : sum_to(dx, spec.shape);
+    return out.dtype() == spec.dtype ? out : cast(out, spec.dtype);
+  }
+
+  // The nodes from which a target can be reached, found without recursion: in order of rising depth.
+  void mark_needed() {
+    std::vector<Node*> reached;
+    std::unordered_map<Node*, bool> seen;
+    for (const auto& [node, slot] : slots_) reached.push_back(node), seen[node] = true;
+    for (size_t i = 0; i < reached.size(); ++i)
+      for (const Edge& e : reached[i]->inputs)
+        if (e.node && !std::exchange(seen[e.node.get()], true)) reached.push_back(e.node.get());
+    std::sort(reached.begin(), reached.end(), [](Node* a, Node* b) { return a->depth < b->depth; });
+    for (const auto& [k, t] : wanted_) needed_[k.node] = false;
+    for (Node* node : reached)
+      for (const Edge& e : node->inputs)
+        if (e.node && needed_.count(e.node.get())) needed_[node] = true;
+  }
+
+  GradOptions options_;
+  bool collect_;
+  std::priority_queue<Entry> queue_;
+  std::unordered_map<Node*, Tensors> slots_;
+  std::unordered_map<Key, Tensor, KeyHash> wanted_;
+  std::unordered_map<Node*, bool> needed_;  // true: one of its inputs is needed too
+  uint64_t found_ = 0;
+};
+
+}  // namespace
+
+void Tensor::backward(const Tensor& seed, bool retain) const {
+  const NoGrad guard;
+  Sweep sweep({}, {.create_graph = false, .retain = retain});
+  sweep.seed(*this, seed.detach());
+  sweep.run();
+}
+
+Tensors grad(const Tensors& outputs, const Tensors& inputs, const Tensors& seeds, GradOptions options) {
+  if (inputs.empty()) throw Error("grad: no inputs given; name the tensors to differentiate by");
+  if (!seeds.empty() && seeds.size() != outputs.size())
+    throw Error(fmt::format("grad: {} seeds for {} outputs", seeds.size(), outputs.size()));
+  const GradMode mode(options.create_graph);
+  options.retain = options.retain || options.create_graph;
+  Sweep sweep(inputs, options);
+  for (size_t i = 0; i < outputs.size(); ++i) sweep.seed(outputs[i], seeds.empty() ? Tensor() : seeds[i]);
+  sweep.run();
+  Tensors gradients;
+  for (const Tensor& t : inputs) gradients.push_back(sweep.gradient_of(t));
+  return gradients;
+}
+
+Tensors vjp_of(const std::function<Tensor(const Tensors&)>& f, const Tensors& inputs, const Tensor& dy) {
+  const bool higher = grad_enabled();
+  const GradMode recording(true);
+  Tensors own;  // handles of their own, joined to the caller's record by an identity where that is wanted
+  Tensors leaves;
+  for (const Tensor& t : inputs) {
+    own.push_back(higher && t.requires_grad() ? alias_of(t) : t.detach());
+    if (!own.back().requires_grad() && is_floating(t.dtype())) own.back().set_requires_grad();
+    if (is_floating(t.dtype())) leaves.push_back(own.back());
+  }
+  const Tensor y = f(own);
+  Tensors found = grad({y}, leaves, {dy}, {.create_graph = higher, .retain = false});
+  Tensors out;
+  for (size_t i = 0, k = 0; i < inputs.size(); ++i)
+    out.push_back(is_floating(inputs[i].dtype()) ? found[k++] : Tensor());
+  return out;
+}
+
+}  // namespace varve

@@ -1,0 +1,113 @@
+// Gather and scatter. Indices are checked before anything is written.
+#include <fmt/format.h>
+
+#include <cstring>
+
+#include <varve/core/cpu/drivers.h>
+#include <varve/core/cpu/space.h>
+#include <varve/core/cpu/threads.h>
+#include <varve/core/error.h>
+
+namespace varve::cpu {
+namespace {
+
+constexpr int64_t kTaskWork = 32768;
+
+void check_indices(const View& index, int64_t size, const char* op) {
+  View distinct = index;  // what was broadcast needs to be looked at once
+  for (int i = 0; i < distinct.rank(); ++i)
+    if (distinct.strides[i] == 0 && distinct.shape[i] > 1) distinct.shape[i] = 1;
+  const Space space(distinct.shape, Views(&distinct, 1), {});
+  const Operand& o = space.operand(0);
+  for_each_run(space, o, 0, space.total(), [&](int64_t offset, int64_t, int64_t count) {
+    for (int64_t i = 0; i < count; ++i) {
+      const int64_t found = index.as<const int64_t>()[offset + i * space.inner_stride(o)];
+      if (found < -size || found >= size)
+        throw ShapeError(fmt::format("{}: index {} for an axis of size {}; required is {} to {}", op, found, size,
+                                     -size, size - 1));
+    }
+  });
+}
+
+// `v` with stride 0 along `axis` and the size that `shape` has there: what lies at the axis is found by index instead.
+View pinned(View v, int axis, const Shape& shape) {
+  v.shape[axis] = shape[axis];
+  v.strides[axis] = 0;
+  return v;
+}
+
+template <class T>
+T sum_of(T a, T b) {
+  if constexpr (std::is_same_v<T, Half> || std::is_same_v<T, BFloat16>)
+    return T(static_cast<float>(a) + static_cast<float>(b));
+  else return static_cast<T>(a + b);
+}
+
+template <class T>
+void scatter_serially(const View& in, const View& index, int axis, const View& out) {
+  const View views[3] = {in, index, pinned(out, axis, in.shape)};
+  const Space space(in.shape, Views(views, 3), {});
+  const int64_t size = out.shape[axis], step = out.strides[axis];
+  const Operand &x = space.operand(0), &at = space.operand(1), &y = space.operand(2);
+  const int64_t dx = space.inner_stride(x), di = space.inner_stride(at), dy = space.inner_stride(y);
+  for_each_run(space, x, 0, space.total(), [&](int64_t offset, int64_t done, int64_t count) {
+    const T* from = in.as<const T>() + offset;
+    const int64_t* where = index.as<const int64_t>() + space.offset(at, done);
+    T* to = out.as<T>() + space.offset(y, done);
+    for (int64_t i = 0; i < count; ++i) {
+      const int64_t j = where[i * di];
+      T& cell = to[i * dy + (j < 0 ? j + size : j) * step];
+      cell = sum_of(cell, from[i * dx]);
+    }
+  });
+}
+
+}  // namespace
+
+void drive_gather(const View& in, const View& index, int axis, const View& out) {
+  if (out.numel() == 0) return;
+  check_indices(index, in.shape[axis], "gather");
+  const View views[3] = {pinned(in, axis, out.shape), index, out};
+  const Space space(out.shape, Views(views, 3), {});
+  const Operand &x = space.operand(0), &at = space.operand(1), &y = space.operand(2);
+  const int64_t size = in.shape[axis], step = in.strides[axis];
+  const int64_t dx = space.inner_stride(x), di = space.inner_stride(at), dy = space.inner_stride(y);
+  const auto bytes = static_cast<size_t>(x.item);
+  parallel((space.total() + kTaskWork - 1) / kTaskWork, [&](int64_t task) {
+    const int64_t first = task * kTaskWork, n = std::min(kTaskWork, space.total() - first);
+    for_each_run(space, x, first, n, [&](int64_t offset, int64_t done, int64_t count) {
+      const int64_t* where = index.as<const int64_t>() + space.offset(at, first + done);
+      const int64_t to = space.offset(y, first + done);
+      const auto from = [&](int64_t i) {
+        const int64_t j = where[i * di];
+        return x.at(offset + i * dx + (j < 0 ? j + size : j) * step);
+      };
+      if (di == 0 && dx == 1 && dy == 1) {
+        std::memcpy(y.at(to), from(0), bytes * static_cast<size_t>(count));
+        return;
+      }
+      for (int64_t i = 0; i < count; ++i) std::memcpy(y.at(to + i * dy), from(i), bytes);
+    });
+  });
+}
+
+void drive_scatter_add(const View& in, const View& index, int axis, const View& out) {
+  if (in.numel() == 0) return;
+  check_indices(index, out.shape[axis], "scatter_add");
+  // Threads take blocks of the last axis, if that is not the one scattered along: no two write the same element.
+  constexpr int64_t kBlock = 256;
+  const int last = in.rank() - 1;
+  const bool cut = last != axis && in.numel() >= kTaskWork;
+  const int64_t blocks = cut ? (in.shape[last] + kBlock - 1) / kBlock : 1;
+  parallel(blocks, [&](int64_t block) {
+    const auto part = [&](const View& v) {
+      if (!cut) return v;
+      View p = v.at(block * kBlock * v.strides[last]);
+      p.shape[last] = std::min(kBlock, v.shape[last] - block * kBlock);
+      return p;
+    };
+    dispatch(in.dtype, [&]<class T>() { scatter_serially<T>(part(in), part(index), axis, part(out)); });
+  });
+}
+
+}  // namespace varve::cpu

@@ -1,0 +1,90 @@
+// Matrix products: tiles by problem size alone, each a product of its own for whichever thread is free.
+#include <varve/core/cpu/drivers.h>
+#include <varve/core/cpu/level.h>
+#include <varve/core/cpu/space.h>
+#include <varve/core/cpu/threads.h>
+
+namespace varve::cpu {
+namespace {
+
+// The output of one product cut into tiles of about equal work.
+struct Tiles {
+  int64_t rows, columns;          // of a tile
+  int64_t down, across;           // how many
+  int64_t count() const { return down * across; }
+};
+
+int64_t round_up(int64_t value, int64_t step) { return (value + step - 1) / step * step; }
+
+// One tile while a product is small; up to 16 when it is large. Rows go in multiples of 48 and columns of 64, so that
+// the kernel's register blocks (up to 24 x 32) come out whole.
+Tiles tiles_for(int64_t m, int64_t n, int64_t k) {
+  constexpr double kTileWork = 4e6;  // multiply-adds
+  constexpr int64_t kMost = 16;
+  const double work = static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k);
+  const auto wanted = std::clamp<int64_t>(static_cast<int64_t>(work / kTileWork), 1, kMost);
+  int64_t down = 1, across = 1;
+  while (down * across < wanted) {
+    if (m / down >= n / across && m / down >= 96) down *= 2;
+    else if (n / across >= 128) across *= 2;
+    else if (m / down >= 96) down *= 2;
+    else break;
+  }
+  Tiles t{};
+  t.rows = std::min(m, round_up((m + down - 1) / down, 48));
+  t.columns = std::min(n, round_up((n + across - 1) / across, 64));
+  t.down = (m + t.rows - 1) / t.rows;
+  t.across = (n + t.columns - 1) / t.columns;
+  return t;
+}
+
+struct Matrix {
+  std::byte* data;
+  int64_t rows, columns, item;  // strides in elements; bytes
+  std::byte* at(int64_t i, int64_t j) const { return data + (i * rows + j * columns) * item; }
+  // The kernel wants one stride to be 1 exactly, also where an axis of size 1 makes it meaningless.
+  GemmOperand operand(int64_t i, int64_t j, int64_t height, int64_t width) const {
+    const bool unit_columns = columns == 1 || width == 1, unit_rows = rows == 1 || height == 1;
+    if (columns == 1 || !unit_rows) return {at(i, j), std::max<int64_t>(rows, 1), 1};
+    if (rows == 1) return {at(i, j), 1, std::max<int64_t>(columns, 1)};
+    if (unit_columns) return {at(i, j), std::max<int64_t>(rows, 1), 1};
+    return {at(i, j), 1, std::max<int64_t>(columns, 1)};
+  }
+};
+
+// Every leading index as one element; the matrices hang off them.
+View batch_starts(View v) {
+  for (int i = 0; i < 2; ++i) {
+    v.shape.erase(v.rank() - 1);
+    v.strides.erase(v.strides.rank() - 1);
+  }
+  return v;
+}
+
+}  // namespace
+
+void drive_matmul(const View& a, const View& b, const View& out) {
+  const int r = out.rank();
+  const int64_t m = out.shape[r - 2], n = out.shape[r - 1], k = a.shape[r - 1];
+  const View starts[3] = {batch_starts(a), batch_starts(b), batch_starts(out)};
+  const Space batch(starts[0].shape, Views(starts, 3), {});
+  if (out.numel() == 0) return;
+  const Gemm gemm = kernels().gemm[out.dtype == DType::f64];
+  const Tiles tiles = tiles_for(m, n, k);
+  const auto item = static_cast<int64_t>(size_of(out.dtype));
+  const auto matrix = [&](int i, const View& v, int64_t index) {
+    const Operand& o = batch.operand(i);
+    return Matrix{o.at(batch.offset(o, index)), v.strides[r - 2], v.strides[r - 1], item};
+  };
+  parallel(batch.total() * tiles.count(), [&](int64_t task) {
+    const int64_t index = task / tiles.count(), tile = task % tiles.count();
+    const int64_t i = tile / tiles.across * tiles.rows, j = tile % tiles.across * tiles.columns;
+    const int64_t height = std::min(tiles.rows, m - i), width = std::min(tiles.columns, n - j);
+    const Matrix y = matrix(2, out, index);
+    gemm.run(height, width, k, matrix(0, a, index).operand(i, 0, height, k),
+             matrix(1, b, index).operand(0, j, k, width), y.at(i, j), std::max<int64_t>(y.rows, 1),
+             workspace(gemm.workspace(height, width, k)));
+  });
+}
+
+}  // namespace varve::cpu

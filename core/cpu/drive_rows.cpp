@@ -1,0 +1,60 @@
+// Functions along the last axis, and random draws.
+#include <varve/core/cpu/drivers.h>
+#include <varve/core/cpu/level.h>
+#include <varve/core/cpu/space.h>
+#include <varve/core/cpu/threads.h>
+
+namespace varve::cpu {
+namespace {
+
+constexpr int64_t kTaskWork = 16384;  // elements worth a task
+
+// The view without its last axis: one element for each row.
+View row_starts(View v) {
+  v.shape.erase(v.rank() - 1);
+  v.strides.erase(v.strides.rank() - 1);
+  return v;
+}
+
+}  // namespace
+
+void drive_rows(RowFn fn, const View& in, Views out) {
+  const int64_t n = in.shape.back();
+  View starts[3] = {row_starts(in)};
+  for (size_t i = 0; i < out.size(); ++i) starts[i + 1] = row_starts(out[i]);
+  const Space space(starts[0].shape, Views(starts, 1), Views(starts + 1, out.size()));
+  if (space.total() == 0 || n == 0) return;
+  const RowLoop loop = kernels().rows[static_cast<size_t>(fn)][static_cast<size_t>(compute_of(in.dtype))];
+  const int64_t group = std::max<int64_t>(1, kTaskWork / n);
+  parallel((space.total() + group - 1) / group, [&](int64_t task) {
+    for (int64_t row = task * group; row < std::min(space.total(), (task + 1) * group); ++row) {
+      const auto at = [&](int i) { return space.operand(i).at(space.offset(space.operand(i), row)); };
+      loop(at(0), at(1), out.size() > 1 ? reinterpret_cast<int64_t*>(at(2)) : nullptr, n);
+    }
+  });
+}
+
+void drive_random(RandomFn fn, double p, const View& state, const View& out) {
+  const Kernels& k = kernels();
+  const Compute c = compute_of(out.dtype);
+  const RandomLoop loop = k.random[static_cast<size_t>(fn)][c == Compute::f64];
+  uint64_t* words = state.as<uint64_t>();
+  const uint64_t seed = words[0], counter = words[1];
+  const Space space(out.shape, Views(&out, 1), {});
+  const Operand& to = space.operand(0);
+  static_assert(kTaskWork % kChunk == 0 && kChunk % kDrawAlign == 0);
+  parallel((space.total() + kTaskWork - 1) / kTaskWork, [&](int64_t task) {
+    const int64_t end = std::min(space.total(), (task + 1) * kTaskWork);
+    for (int64_t first = task * kTaskWork; first < end; first += kChunk) {
+      alignas(64) std::byte stage[kChunk * 8];
+      const int64_t n = std::min(kChunk, end - first);
+      void* y = target(space, to, c, first, n, stage);
+      loop(p, seed, counter, first, y, n);
+      stored(k, space, to, c, first, n, y);
+    }
+  });
+  const auto blocks = static_cast<uint64_t>((space.total() + kDrawAlign - 1) / kDrawAlign);
+  words[1] = counter + blocks * (c == Compute::f64 ? 2 : 1);
+}
+
+}  // namespace varve::cpu

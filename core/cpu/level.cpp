@@ -1,0 +1,79 @@
+#include <varve/core/cpu/level.h>
+
+#include <fmt/format.h>
+
+#include <atomic>
+
+#include <varve/core/cpu/kernels.h>
+#include <varve/core/error.h>
+
+// The tables, one from each build of the kernels (cmake/kernels.cmake).
+#if defined(VARVE_X86_LEVELS)
+extern "C" const varve::cpu::Kernels& varve_kernels_x86_64_v2();
+extern "C" const varve::cpu::Kernels& varve_kernels_x86_64_v3();
+extern "C" const varve::cpu::Kernels& varve_kernels_x86_64_v4();
+#else
+extern "C" const varve::cpu::Kernels& varve_kernels_generic();
+#endif
+
+namespace varve::cpu {
+namespace {
+
+struct Level {
+  std::string_view name;
+  const Kernels& (*table)();
+  bool (*supported)();
+};
+
+#if defined(VARVE_X86_LEVELS)
+bool has_v2() { return __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("popcnt"); }
+bool has_v3() {
+  return has_v2() && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+         __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
+}
+bool has_v4() {
+  return has_v3() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
+         __builtin_cpu_supports("avx512vl");
+}
+constexpr Level kLevels[] = {{"x86-64-v4", varve_kernels_x86_64_v4, has_v4},
+                             {"x86-64-v3", varve_kernels_x86_64_v3, has_v3},
+                             {"x86-64-v2", varve_kernels_x86_64_v2, has_v2}};
+#else
+constexpr Level kLevels[] = {{"generic", varve_kernels_generic, [] { return true; }}};
+#endif
+
+const Level* best() {
+  for (const Level& l : kLevels)
+    if (l.supported()) return &l;
+  throw Error("cpu: this build needs SSE 4.2 (x86-64-v2); configure with -DVARVE_CPU_LEVELS=generic");
+}
+
+std::atomic<const Level*>& in_use() {
+  static std::atomic<const Level*> instance{best()};
+  return instance;
+}
+
+}  // namespace
+
+std::vector<std::string> levels() {
+  std::vector<std::string> names;
+  for (const Level& l : kLevels)
+    if (l.supported()) names.emplace_back(l.name);
+  return names;
+}
+
+std::string level() { return std::string(in_use().load()->name); }
+
+void set_level(std::string_view name) {
+  for (const Level& l : kLevels)
+    if (l.name == name && l.supported()) {
+      in_use() = &l;
+      return;
+    }
+  throw Error(fmt::format("cpu: level '{}' is not available; this process has {}", name, fmt::join(levels(), ", ")));
+}
+
+const Kernels& kernels() { return in_use().load(std::memory_order_relaxed)->table(); }
+
+}  // namespace varve::cpu

@@ -1,0 +1,77 @@
+#include <varve/core/cpu/space.h>
+
+namespace varve::cpu {
+
+Space::Space(const Shape& shape, Views first, Views second) {
+  const auto add = [&](const View& v) {
+    Operand& o = operand_[count_++];
+    o.data = v.as<std::byte>();
+    o.dtype = v.dtype;
+    o.item = static_cast<int64_t>(size_of(v.dtype));
+    std::copy(v.strides.begin(), v.strides.end(), o.strides.begin());
+  };
+  for (const View& v : first) add(v);
+  for (const View& v : second) add(v);
+  rank_ = shape.rank();
+  total_ = numel(shape);
+  std::copy(shape.begin(), shape.end(), size_.begin());
+  merge_axes();
+}
+
+// Drops axes of size 1, and joins an axis to the next where every operand steps over both alike.
+void Space::merge_axes() {
+  int kept = 0;
+  for (int axis = 0; axis < rank_; ++axis) {
+    if (size_[axis] == 1) continue;
+    const auto joins = [&](const Operand& o) { return o.strides[kept - 1] == o.strides[axis] * size_[axis]; };
+    const bool join = kept > 0 && std::all_of(operand_.begin(), operand_.begin() + count_, joins);
+    const int to = join ? kept - 1 : kept++;
+    size_[to] = join ? size_[to] * size_[axis] : size_[axis];
+    for (int i = 0; i < count_; ++i) operand_[i].strides[to] = operand_[i].strides[axis];
+  }
+  rank_ = kept;
+}
+
+int64_t Space::offset(const Operand& o, int64_t index) const {
+  int64_t at = 0;
+  for (int axis = rank_; axis-- > 1;) {
+    at += index % size_[axis] * o.strides[axis];
+    index /= size_[axis];
+  }
+  return rank_ ? at + index * o.strides[0] : 0;
+}
+
+namespace {
+// Whether elements first ... first + n - 1 lie one after the other.
+bool in_place(const Space& space, const Operand& o, Compute c, int64_t first, int64_t n) {
+  return o.dtype == dtype_of_compute(c) && (space.inner_stride(o) == 1 || space.inner() == 1) &&
+         (space.rank() <= 1 || first % space.inner() + n <= space.inner());
+}
+}  // namespace
+
+const void* loaded(const Kernels& k, const Space& space, const Operand& o, Compute c, int64_t first, int64_t n,
+                   void* stage) {
+  if (in_place(space, o, c, first, n)) return o.at(space.offset(o, first));
+  const LoadLoop load = k.load[static_cast<size_t>(o.dtype)][static_cast<size_t>(c)];
+  const auto width = static_cast<int64_t>(size_of(dtype_of_compute(c)));
+  for_each_run(space, o, first, n, [&](int64_t offset, int64_t done, int64_t count) {
+    load(o.at(offset), space.inner_stride(o), static_cast<std::byte*>(stage) + done * width, count);
+  });
+  return stage;
+}
+
+void* target(const Space& space, const Operand& o, Compute c, int64_t first, int64_t n, void* stage) {
+  return in_place(space, o, c, first, n) ? o.at(space.offset(o, first)) : stage;
+}
+
+void stored(const Kernels& k, const Space& space, const Operand& o, Compute c, int64_t first, int64_t n,
+            const void* stage) {
+  if (in_place(space, o, c, first, n)) return;
+  const StoreLoop store = k.store[static_cast<size_t>(c)][static_cast<size_t>(o.dtype)];
+  const auto width = static_cast<int64_t>(size_of(dtype_of_compute(c)));
+  for_each_run(space, o, first, n, [&](int64_t offset, int64_t done, int64_t count) {
+    store(static_cast<const std::byte*>(stage) + done * width, o.at(offset), space.inner_stride(o), count);
+  });
+}
+
+}  // namespace varve::cpu

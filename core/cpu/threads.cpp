@@ -1,0 +1,176 @@
+#include <varve/core/cpu/threads.h>
+
+#include <fmt/format.h>
+#include <sched.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstdlib>
+#include <fstream>
+#include <mutex>
+#include <new>
+#include <sstream>
+#include <thread>
+#include <vector>
+
+#include <varve/core/error.h>
+
+namespace varve {
+namespace {
+
+// Whole processors a cgroup grants, or 0 where it sets no limit. v2: "max 100000" or "150000 100000"; v1: two files.
+int cgroup_processors() {
+  std::ifstream v2("/sys/fs/cgroup/cpu.max");
+  std::string quota;
+  double period = 0;
+  if (!(v2 >> quota >> period)) {
+    std::ifstream q("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"), p("/sys/fs/cgroup/cpu/cpu.cfs_period_us");
+    if (!(q >> quota && p >> period)) return 0;
+  }
+  std::istringstream number(quota);
+  double granted = 0;
+  if (!(number >> granted) || granted <= 0 || period <= 0) return 0;
+  return std::max(1, static_cast<int>(granted / period + 0.5));
+}
+
+void relax() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#endif
+}
+
+thread_local bool inside_task = false;
+
+// One job at a time. The ticket holds the job's number and how many of its tasks are unclaimed; claiming one is a
+// single compare-and-swap, so a worker that wakes late cannot touch a job that has ended.
+class Pool {
+ public:
+  explicit Pool(int count) : spins_(count <= available_processors()) {
+    for (int i = 1; i < count; ++i) workers_.emplace_back([this] { work(); });
+  }
+
+  ~Pool() {
+    stop_ = true;
+    wake();
+    for (std::thread& t : workers_) t.join();
+  }
+
+  int size() const { return static_cast<int>(workers_.size()) + 1; }
+
+  void run(int64_t count, const cpu::TaskRef& task) {
+    std::unique_lock lock(busy_, std::try_to_lock);
+    if (!lock || workers_.empty() || inside_task || count > kMaxTasks) {
+      for (int64_t i = 0; i < count; ++i) task(i);
+      return;
+    }
+    task_ = &task;
+    done_.store(0, std::memory_order_relaxed);
+    const uint64_t job = (ticket_.load(std::memory_order_relaxed) >> 32) + 1;
+    ticket_.store(job << 32 | static_cast<uint64_t>(count), std::memory_order_release);
+    wake();
+    inside_task = true;
+    while (claim_one()) {
+    }
+    inside_task = false;
+    for (int64_t spins = 0; done_.load(std::memory_order_acquire) < count; ++spins) {
+      relax();
+      if (!spins_ || spins > 1000) std::this_thread::yield();
+    }
+  }
+
+ private:
+  static constexpr int64_t kMaxTasks = 0xffffffff;
+  static constexpr auto kSpin = std::chrono::microseconds(100);
+
+  void wake() {
+    wakes_.fetch_add(1, std::memory_order_release);
+    wakes_.notify_all();
+  }
+
+  bool claim_one() {
+    uint64_t ticket = ticket_.load(std::memory_order_acquire);
+    while ((ticket & 0xffffffff) != 0) {
+      if (!ticket_.compare_exchange_weak(ticket, ticket - 1, std::memory_order_acquire)) continue;
+      (*task_)(static_cast<int64_t>((ticket & 0xffffffff) - 1));
+      done_.fetch_add(1, std::memory_order_release);
+      return true;
+    }
+    return false;
+  }
+
+  void work() {
+    inside_task = true;
+    while (!stop_) {
+      const int seen = wakes_.load(std::memory_order_acquire);
+      if (claim_one()) continue;
+      if (!woken_while_spinning(seen)) wakes_.wait(seen, std::memory_order_acquire);
+    }
+  }
+
+  bool woken_while_spinning(int seen) const {
+    const auto end = std::chrono::steady_clock::now() + kSpin;
+    while (spins_ && std::chrono::steady_clock::now() < end) {
+      for (int i = 0; i < 32; ++i) {
+        if (wakes_.load(std::memory_order_acquire) != seen) return true;
+        relax();
+      }
+    }
+    return false;
+  }
+
+  std::vector<std::thread> workers_;
+  std::mutex busy_;
+  const cpu::TaskRef* task_ = nullptr;
+  alignas(64) std::atomic<uint64_t> ticket_{0};
+  alignas(64) std::atomic<int64_t> done_{0};
+  alignas(64) std::atomic<int> wakes_{0};
+  std::atomic<bool> stop_{false};
+  bool spins_;
+};
+
+std::unique_ptr<Pool>& pool() {
+  static std::unique_ptr<Pool> instance = std::make_unique<Pool>(available_processors());
+  return instance;
+}
+
+}  // namespace
+
+int available_processors() {
+  cpu_set_t set;
+  int count = static_cast<int>(std::thread::hardware_concurrency());
+  if (sched_getaffinity(0, sizeof set, &set) == 0) count = CPU_COUNT(&set);
+  const int granted = cgroup_processors();
+  return std::max(1, granted ? std::min(count, granted) : count);
+}
+
+int threads() { return pool()->size(); }
+
+void set_threads(int count) {
+  if (count < 1) throw Error(fmt::format("set_threads: {}; required is at least 1", count));
+  if (count != threads()) pool() = std::make_unique<Pool>(count);
+}
+
+namespace cpu {
+
+void parallel(int64_t count, TaskRef task) {
+  if (count == 1) task(0);
+  else if (count > 1) pool()->run(count, task);
+}
+
+std::byte* workspace(size_t bytes) {
+  struct Aligned {
+    void operator()(std::byte* p) const { std::free(p); }
+  };
+  thread_local std::unique_ptr<std::byte, Aligned> memory;
+  thread_local size_t size = 0;
+  if (bytes > size) {
+    const size_t rounded = (bytes + 4095) / 4096 * 4096;
+    memory.reset(static_cast<std::byte*>(std::aligned_alloc(64, rounded)));
+    size = memory ? rounded : 0;
+    if (!memory) throw std::bad_alloc();
+  }
+  return memory.get();
+}
+
+}  // namespace cpu
+}  // namespace varve

@@ -1,0 +1,42 @@
+// The thread pool: tasks numbered by the problem alone, run by whoever is free.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <type_traits>
+
+#include <varve/core/export.h>
+
+namespace varve {
+
+// How many threads kernels use; at start the processors this process may use, by affinity and by cgroup.
+VARVE_API int threads();
+// At least 1. Not while kernels run.
+VARVE_API void set_threads(int count);
+VARVE_API int available_processors();
+
+namespace cpu {
+
+// A borrowed function of a task number; costs nothing to make.
+class TaskRef {
+ public:
+  template <class F>
+  TaskRef(const F& f)  // NOLINT: implicit by design
+      : object_(&f), call_([](const void* o, int64_t i) { (*static_cast<const F*>(o))(i); }) {}
+  void operator()(int64_t i) const { call_(object_, i); }
+
+ private:
+  const void* object_;
+  void (*call_)(const void*, int64_t);
+};
+
+// Runs task(0) ... task(count - 1), each once, in any order, and returns when all are done. Tasks must not throw.
+// A caller that finds the pool busy, and a task itself, runs its tasks alone.
+void parallel(int64_t count, TaskRef task);
+
+// Memory of the calling thread, at least `bytes`, 64-byte aligned, valid until its next call; grows and stays.
+std::byte* workspace(size_t bytes);
+
+}  // namespace cpu
+}  // namespace varve

@@ -1,0 +1,75 @@
+// Graph: a trace of ops as data. It can be printed, pruned, run again on new inputs, saved, and compiled into a Plan.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include <varve/core/op.h>
+
+namespace varve {
+
+struct Graph {
+  struct Call {
+    OpPtr op;
+    std::vector<uint32_t> in, out;  // value numbers
+  };
+  // A tensor the traced function used and did not make: a parameter, a buffer, an optimizer's moment.
+  struct Captured {
+    uint32_t value;
+    Tensor tensor;
+  };
+
+  std::vector<Spec> values;  // by value number
+  std::vector<Call> calls;   // in the order they ran
+  std::vector<uint32_t> inputs, outputs;
+  std::vector<Captured> captured;
+
+  // Applies the calls to new inputs, as if the traced function ran again: recorded for backward, and traced.
+  Tensors run(const Tensors& in) const;
+};
+
+// Runs f(inputs) once and returns what it did.
+VARVE_API Graph trace(const std::function<Tensors(const Tensors&)>& f, const Tensors& inputs);
+// Drops calls that neither lead to an output nor write in place.
+VARVE_API void drop_dead_calls(Graph& graph);
+// "%3: f32[64, 256] = matmul(%0, %1, transpose_b=true)", a line each.
+VARVE_API std::string to_string(const Graph& graph);
+
+// While one lives, every op this thread applies is appended to its graph, and reading a value is an Error.
+class VARVE_API Trace {
+ public:
+  // The tensors stand for the inputs; each is the value of exactly one of them.
+  explicit Trace(const Tensors& inputs);
+  ~Trace();
+  Trace(const Trace&) = delete;
+  Trace& operator=(const Trace&) = delete;
+
+  // The trace open on this thread, or null.
+  static Trace* current();
+  // Throws when a trace is open on this thread: a replay would not see what host code reads now.
+  static void forbid_reading(const char* operation);
+
+  void append(const AnyOp& op, std::span<const Tensor> in, std::span<const Tensor> out);
+  // Host state the function read (a layer's mode): a plan is only replayed while it is unchanged.
+  void guard(std::shared_ptr<const bool> flag);
+  bool made(const Tensor& tensor) const;
+
+  Graph finish(const Tensors& outputs);
+  // After finish: the values behind the numbers, and the guards with what was read.
+  const std::vector<ValuePtr>& values() const { return values_; }
+  const std::vector<std::pair<std::shared_ptr<const bool>, bool>>& guards() const { return guards_; }
+
+ private:
+  uint32_t number_of(const Tensor& tensor);
+  uint32_t add(const Tensor& tensor);
+
+  Graph graph_;
+  std::vector<ValuePtr> values_;
+  std::unordered_map<const Value*, uint32_t> numbers_;
+  std::vector<std::pair<std::shared_ptr<const bool>, bool>> guards_;
+  Trace* outer_;
+};
+
+}  // namespace varve

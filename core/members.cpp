@@ -1,0 +1,49 @@
+#include <varve/core/members.h>
+
+#include <fmt/format.h>
+
+#include <varve/core/graph.h>
+#include <varve/core/ops/copy.h>
+#include <varve/core/record.h>
+
+namespace varve {
+
+bool Mode::training() const {
+  if (Trace* trace = Trace::current()) trace->guard(training_);
+  return *training_;
+}
+
+namespace detail {
+
+void Collector::add(const std::string& name, const Tensor& t, bool buffer) {
+  const auto [found, first] = seen.emplace(t.value_ptr().get(), name);
+  entries.push_back({name, t, buffer, first ? "" : found->second});
+}
+
+void Cloner::parameter(const std::string&, Tensor& t) {
+  Tensor& copy = clones[t.value_ptr().get()];
+  if (!copy.defined()) {
+    copy = no_grad([&] { return clone(t.detach()); });
+    if (t.requires_grad()) copy.set_requires_grad();
+  }
+  t = copy;
+}
+
+}  // namespace detail
+
+std::string summary(const std::vector<MemberEntry>& entries) {
+  size_t width = 4;
+  for (const MemberEntry& e : entries) width = std::max(width, e.name.size());
+  std::string out = fmt::format("{:<{}}  {:<18}{:<7}{:>12}\n", "name", width, "shape", "dtype", "numbers");
+  int64_t trained = 0, kept = 0;
+  for (const MemberEntry& e : entries) {
+    const bool tied = !e.alias_of.empty();
+    out += fmt::format("{:<{}}  {:<18}{:<7}{:>12}{}\n", e.name, width, to_string(e.tensor.shape()),
+                       name_of(e.tensor.dtype()), tied ? "" : fmt::format("{}", e.tensor.numel()),
+                       tied ? "  tied to " + e.alias_of : e.buffer ? "  buffer" : "");
+    if (!tied) (e.buffer ? kept : trained) += e.tensor.numel();
+  }
+  return out + fmt::format("{} parameters{}\n", trained, kept ? fmt::format(", {} in buffers", kept) : "");
+}
+
+}  // namespace varve

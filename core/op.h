@@ -1,0 +1,196 @@
+// Op: one operation as data. A struct with a name, fields and the few functions below; nothing else is written for it.
+//
+//   static constexpr OpName name{"matmul", 1};             what a file stores; the version grows with the fields' meaning
+//   static void fields(auto& self, auto&& field);          optional: field("name", self.member) for every attribute
+//   Specs infer(const Specs& in) const;                    the outputs, or ShapeError / DTypeError
+//   void run(Backend&, Views in, Views out, const View& scratch) const;      calls kernel families, never allocates
+//   std::optional<View> alias(const View& in) const;       optional: the output as a view of input 0, without a kernel
+//   size_t scratch(Views in, Views out) const;             optional: bytes run needs beside its outputs
+//   static constexpr uint32_t updates = 0b1;               optional: bit i: run writes input i in place
+//   Keep keep() const;                                     optional: what vjp reads
+//   Tensors vjp(const Saved& s, const Tensors& dy) const;  optional: gradients, made of ops; absent: no gradient
+//   static Attributes upgrade(int version, Attributes a);  optional: attributes of an older version made current
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include <varve/core/tensor.h>
+#include <varve/core/typelist.h>
+
+namespace varve {
+
+struct OpName {
+  std::string_view name;
+  int version = 1;
+};
+using Specs = std::vector<Spec>;
+
+// Bit i of `inputs` (`outputs`): vjp reads the value of input (output) i.
+struct Keep {
+  uint32_t inputs = 0, outputs = 0;
+};
+
+// The closed set of attribute types; a DType travels as its name.
+using Attribute = std::variant<bool, int64_t, double, std::string, Dims>;
+using Attributes = std::vector<std::pair<std::string, Attribute>>;
+
+class Saved;
+
+// Any op, behind one interface: what records, graphs and plans hold.
+class VARVE_API AnyOp {
+ public:
+  virtual ~AnyOp() = default;
+  virtual OpName name() const = 0;
+  virtual Attributes attributes() const = 0;
+  virtual Specs infer(const Specs& in) const = 0;
+  virtual std::optional<View> alias(const View& in) const = 0;
+  virtual size_t scratch(Views in, Views out) const = 0;
+  virtual void run(Backend& on, Views in, Views out, const View& scratch) const = 0;
+  virtual uint32_t updates() const = 0;
+  virtual bool differentiable() const = 0;
+  virtual Keep keep() const = 0;
+  virtual Tensors vjp(const Saved& saved, const Tensors& dy) const = 0;
+  virtual std::shared_ptr<const AnyOp> share() const = 0;
+};
+using OpPtr = std::shared_ptr<const AnyOp>;
+
+template <class T>
+concept Op = std::copyable<T> && requires(const T op, const Specs specs) {
+  { T::name } -> std::convertible_to<OpName>;
+  { op.infer(specs) } -> std::same_as<Specs>;
+};
+
+// Attributes of any struct that lists its fields, and back.
+template <class T>
+Attributes attributes_of(const T& op);
+template <class T>
+T from_attributes(const Attributes& attributes);
+
+template <Op T>
+class OpOf final : public AnyOp {
+ public:
+  explicit OpOf(T op) : op_(std::move(op)) {}
+  const T& op() const { return op_; }
+
+  OpName name() const override { return T::name; }
+  Attributes attributes() const override { return attributes_of(op_); }
+  Specs infer(const Specs& in) const override { return op_.infer(in); }
+  std::optional<View> alias(const View& in) const override {
+    if constexpr (requires { op_.alias(in); }) return op_.alias(in);
+    else return std::nullopt;
+  }
+  size_t scratch(Views in, Views out) const override {
+    if constexpr (requires { op_.scratch(in, out); }) return op_.scratch(in, out);
+    else return 0;
+  }
+  void run(Backend& on, Views in, Views out, const View& scratch) const override {
+    if constexpr (requires { op_.run(on, in, out, scratch); }) op_.run(on, in, out, scratch);
+  }
+  uint32_t updates() const override {
+    if constexpr (requires { T::updates; }) return T::updates;
+    else return 0;
+  }
+  bool differentiable() const override { return kHasVjp; }
+  Keep keep() const override {
+    if constexpr (requires { op_.keep(); }) return op_.keep();
+    else return {};
+  }
+  Tensors vjp(const Saved& saved, const Tensors& dy) const override {
+    if constexpr (kHasVjp) return op_.vjp(saved, dy);
+    else return {};
+  }
+  OpPtr share() const override { return std::make_shared<const OpOf>(op_); }
+
+ private:
+  static constexpr bool kHasVjp = requires(const T& op, const Saved& s, const Tensors& dy) { op.vjp(s, dy); };
+  T op_;
+};
+
+// ---- doing it ----------------------------------------------------------------------------------------------------
+
+// Applies an op: infers, allocates, runs, records for backward and for an open trace. Inputs are on one device.
+VARVE_API Tensors apply_op(const AnyOp& op, std::span<const Tensor> inputs);
+template <Op T>
+Tensors apply_op(const T& op, std::initializer_list<Tensor> inputs) {
+  return apply_op(OpOf<T>(op), std::span(inputs.begin(), inputs.size()));
+}
+// The same for an op with one output.
+template <Op T>
+Tensor apply_one(const T& op, std::initializer_list<Tensor> inputs) {
+  return std::move(apply_op(op, inputs).front());
+}
+
+// ---- the registry: names to ops, for loading ----------------------------------------------------------------------
+
+struct OpMaker {
+  int version;
+  OpPtr (*make)(const Attributes&);
+  Attributes (*upgrade)(int version, Attributes);
+};
+VARVE_API void register_op(std::string_view name, OpMaker maker);
+// The op of that name. An older version is upgraded; an unknown name or a newer version is an Error.
+VARVE_API OpPtr make_op(std::string_view name, int version, const Attributes& attributes);
+
+template <Op T>
+OpMaker op_maker() {
+  return {T::name.version,
+          [](const Attributes& a) -> OpPtr { return std::make_shared<const OpOf<T>>(from_attributes<T>(a)); },
+          [](int version, Attributes a) -> Attributes {
+            if constexpr (requires { T::upgrade(version, a); }) return T::upgrade(version, std::move(a));
+            else return a;
+          }};
+}
+// Makes a user's op loadable by name; call it once at program start.
+template <Op T>
+void register_op() {
+  register_op(T::name.name, op_maker<T>());
+}
+
+// "matmul(transpose_a=false, transpose_b=true)"
+VARVE_API std::string to_string(const AnyOp& op);
+
+// ---- attributes ----------------------------------------------------------------------------------------------------
+
+// The attribute of that name; an Error when it is missing.
+VARVE_API const Attribute& attribute_named(const Attributes& attributes, const char* name);
+[[noreturn]] VARVE_API void wrong_attribute_type(const char* name);
+
+struct AnyField {
+  template <class F>
+  void operator()(const char*, F&&) const {}
+};
+template <class T>
+concept HasFields = requires(T& op) { T::fields(op, AnyField{}); };
+
+template <class T>
+Attributes attributes_of(const T& op) {
+  Attributes out;
+  if constexpr (HasFields<T>)
+    T::fields(op, [&]<class F>(const char* name, const F& member) {
+      if constexpr (std::is_same_v<F, DType>) out.emplace_back(name, std::string(name_of(member)));
+      else out.emplace_back(name, Attribute(member));
+    });
+  return out;
+}
+
+template <class T>
+T from_attributes(const Attributes& attributes) {
+  T op{};
+  if constexpr (HasFields<T>)
+    T::fields(op, [&]<class F>(const char* name, F& member) {
+      using Stored = std::conditional_t<std::is_same_v<F, DType>, std::string, F>;
+      const auto* stored = std::get_if<Stored>(&attribute_named(attributes, name));
+      if (!stored) wrong_attribute_type(name);
+      if constexpr (std::is_same_v<F, DType>) member = dtype_named(*stored);
+      else member = *stored;
+    });
+  return op;
+}
+
+}  // namespace varve

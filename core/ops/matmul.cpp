@@ -1,0 +1,114 @@
+#include <varve/core/ops/matmul.h>
+
+#include <fmt/format.h>
+
+#include <varve/core/ops/views.h>
+#include <varve/core/record.h>
+
+namespace varve {
+namespace {
+
+View last_two_swapped(View v) {
+  const int r = v.rank();
+  std::swap(v.shape[r - 2], v.shape[r - 1]);
+  std::swap(v.strides[r - 2], v.strides[r - 1]);
+  return v;
+}
+
+bool half(const View& v) { return v.dtype == DType::f16 || v.dtype == DType::bf16; }
+
+// Whether the kernel can read it as it is: f32 or f64, rows or columns without gaps.
+bool readable(const View& v) {
+  const int r = v.rank();
+  const auto unit = [&](int axis) { return v.strides[axis] == 1 || v.shape[axis] <= 1; };
+  return !half(v) && (unit(r - 1) || unit(r - 2)) && v.strides[r - 1] >= 0 && v.strides[r - 2] >= 0;
+}
+
+Spec computed(const View& v) { return {half(v) ? DType::f32 : v.dtype, v.shape}; }
+
+size_t aligned_bytes(const Spec& spec) { return (spec.bytes() + 63) / 64 * 64; }
+
+Shape batch_of(const Shape& shape) {
+  Shape batch = shape;
+  batch.erase(batch.rank() - 1);
+  batch.erase(batch.rank() - 1);
+  return batch;
+}
+
+// v with its leading axes broadcast to those of `out`.
+View over_batch(const View& v, const View& out) {
+  Shape shape = out.shape;
+  shape[shape.rank() - 2] = v.shape[v.rank() - 2];
+  shape[shape.rank() - 1] = v.shape[v.rank() - 1];
+  return expanded(v, shape);
+}
+
+}  // namespace
+
+Specs Matmul::infer(const Specs& in) const {
+  if (in.size() != 2) throw ShapeError(fmt::format("matmul: {} inputs found, 2 required", in.size()));
+  const Shape &a = in[0].shape, &b = in[1].shape;
+  if (a.rank() < 2 || b.rank() < 2)
+    throw ShapeError(fmt::format("matmul: cannot multiply {} by {}; both need at least 2 axes", to_string(a), to_string(b)));
+  if (in[0].dtype != in[1].dtype)
+    throw DTypeError(fmt::format("matmul: dtypes {} and {} differ; cast one", name_of(in[0].dtype), name_of(in[1].dtype)));
+  if (!is_floating(in[0].dtype))
+    throw DTypeError(fmt::format("matmul: dtype {}; required is a floating type, cast first", name_of(in[0].dtype)));
+  const int ra = a.rank(), rb = b.rank();
+  const int64_t m = a[transpose_a ? ra - 1 : ra - 2], ka = a[transpose_a ? ra - 2 : ra - 1];
+  const int64_t kb = b[transpose_b ? rb - 1 : rb - 2], n = b[transpose_b ? rb - 2 : rb - 1];
+  if (ka != kb)
+    throw ShapeError(fmt::format("matmul: cannot multiply {}{} by {}{}; inner sizes {} and {} differ", to_string(a),
+                                 transpose_a ? " transposed" : "", to_string(b), transpose_b ? " transposed" : "", ka, kb));
+  Shape out = broadcast(batch_of(a), batch_of(b), "matmul");
+  out.push_back(m);
+  out.push_back(n);
+  return {{in[0].dtype, out}};
+}
+
+size_t Matmul::scratch(Views in, Views out) const {
+  size_t bytes = half(out[0]) ? aligned_bytes(computed(out[0])) : 0;
+  for (const View& v : in)
+    if (!readable(v)) bytes += aligned_bytes(computed(v));
+  return bytes;
+}
+
+void Matmul::run(Backend& on, Views in, Views out, const View& scratch) const {
+  std::byte* free = scratch.as<std::byte>();
+  const auto take = [&](const Spec& spec) {
+    const View v = contiguous_view(free, spec);
+    free += aligned_bytes(spec);
+    return v;
+  };
+  const auto prepared = [&](const View& v, bool transposed) {
+    View x = v;
+    if (!readable(v)) on.copy(v, x = take(computed(v)));
+    return over_batch(transposed ? last_two_swapped(x) : x, out[0]);
+  };
+  const View a = prepared(in[0], transpose_a), b = prepared(in[1], transpose_b);
+  if (!half(out[0])) return on.matmul(a, b, out[0]);
+  const View wide = take(computed(out[0]));
+  on.matmul(a, b, wide);
+  on.copy(wide, out[0]);
+}
+
+Tensors Matmul::vjp(const Saved& s, const Tensors& dy) const {
+  Tensors dx(2);
+  if (s.wants(0)) {
+    const Tensor b = s.input(1);
+    dx[0] = transpose_a ? matmul(b, dy[0], transpose_b, true) : matmul(dy[0], b, false, !transpose_b);
+  }
+  if (s.wants(1)) {
+    const Tensor a = s.input(0);
+    dx[1] = transpose_b ? matmul(dy[0], a, true, transpose_a) : matmul(a, dy[0], !transpose_a, false);
+  }
+  return dx;
+}
+
+Tensor matmul(const Tensor& a, const Tensor& b, bool transpose_a, bool transpose_b) {
+  if (a.rank() == 1) return squeeze(matmul(unsqueeze(a, 0), b, false, transpose_b), -2);
+  if (b.rank() == 1) return squeeze(matmul(a, unsqueeze(b, 1), transpose_a, false), -1);
+  return apply_one(Matmul{transpose_a, transpose_b}, {a, b});
+}
+
+}  // namespace varve

@@ -1,0 +1,137 @@
+#include <varve/core/ops/reduce.h>
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include <varve/core/ops/copy.h>
+#include <varve/core/ops/pointwise.h>
+#include <varve/core/ops/views.h>
+#include <varve/core/pointwise_kernels.h>
+#include <varve/core/record.h>
+
+namespace varve {
+namespace {
+
+// y with size-1 axes where a reduction dropped them.
+Tensor with_axes(Tensor y, const Axes& axes, int rank, bool kept) {
+  if (!kept)
+    for (int64_t axis : normalize_axes(axes, rank, "reduce")) y = unsqueeze(y, axis);
+  return y;
+}
+
+Tensor shared_among_equals(const Saved& s, const Tensor& dy, const Axes& axes, bool kept) {
+  const Tensor x = s.input(0);
+  const int rank = x.rank();
+  const Tensor mask = cast(equal(x, with_axes(s.output(0), axes, rank, kept)), x.dtype());
+  return with_axes(dy, axes, rank, kept) * mask / sum(mask, axes, true);
+}
+
+// dy times the product of the others: y / x, or around zeros the product of what is not zero.
+Tensor product_of_others(const Saved& s, const Tensor& dy, const Axes& axes, bool kept) {
+  const Tensor x = s.input(0);
+  const Tensor zero = equal(x, scalar_like(0, x)), one = scalar_like(1, x), none = scalar_like(0, x);
+  const Tensor zeros = sum(cast(zero, x.dtype()), axes, true), nonzero = where(zero, one, x);
+  const Tensor product = prod(nonzero, axes, true);
+  const Tensor others = where(zero, where(zeros == 1.0, product, none), where(zeros == 0.0, product / nonzero, none));
+  return with_axes(dy, axes, x.rank(), kept) * others;
+}
+
+}  // namespace
+
+template <ReduceFn kFn>
+Specs Reduce<kFn>::infer(const Specs& in) const {
+  if (in.size() != 1) throw ShapeError(fmt::format("{}: {} inputs found, 1 required", name.name, in.size()));
+  const std::string op(name.name);
+  const Axes reduced = normalize_axes(axes, in[0].shape.rank(), op.c_str());
+  Shape out;
+  for (int i = 0; i < in[0].shape.rank(); ++i) {
+    if (!reduced.contains(i)) out.push_back(in[0].shape[i]);
+    else if (keepdims) out.push_back(1);
+  }
+  const bool extreme = kFn == ReduceFn::max || kFn == ReduceFn::min;
+  if (extreme && count_along(in[0].shape, axes) == 0 && numel(out) != 0)
+    throw ShapeError(fmt::format("{}: no elements along axes {} of {}", op, to_string(reduced),
+                                 to_string(in[0].shape)));
+  const DType x = in[0].dtype;
+  const bool keeps_type = extreme || is_floating(x) || x == DType::u64;
+  return {{keeps_type ? x : DType::i64, out}};
+}
+
+template <ReduceFn kFn>
+void Reduce<kFn>::run(Backend& on, Views in, Views out, const View&) const {
+  const Axes reduced = normalize_axes(axes, in[0].rank(), "reduce");
+  Shape kept = in[0].shape;
+  for (int64_t axis : reduced) kept[static_cast<int>(axis)] = 1;
+  on.reduce(kFn, in[0], contiguous_view(out[0].data, {out[0].dtype, kept}));
+}
+
+template <ReduceFn kFn>
+Tensors Reduce<kFn>::vjp(const Saved& s, const Tensors& dy) const {
+  if constexpr (kFn == ReduceFn::sum)
+    return {expand(with_axes(dy[0], axes, s.in_spec(0).shape.rank(), keepdims), s.in_spec(0).shape)};
+  else if constexpr (kFn == ReduceFn::prod) return {product_of_others(s, dy[0], axes, keepdims)};
+  else return {shared_among_equals(s, dy[0], axes, keepdims)};
+}
+
+template struct Reduce<ReduceFn::sum>;
+template struct Reduce<ReduceFn::prod>;
+template struct Reduce<ReduceFn::max>;
+template struct Reduce<ReduceFn::min>;
+
+Specs Mean::infer(const Specs& in) const {
+  Specs out = Sum{axes, keepdims}.infer(in);
+  if (!is_floating(in[0].dtype))
+    throw DTypeError(fmt::format("mean: dtype {}; required is a floating type, cast first", name_of(in[0].dtype)));
+  return out;
+}
+
+void Mean::run(Backend& on, Views in, Views out, const View& scratch) const {
+  Sum{axes, keepdims}.run(on, in, out, scratch);
+  double count = static_cast<double>(count_along(in[0].shape, axes));
+  const View dividend[] = {out[0], expanded({&count, DType::f64, {}, {}}, out[0].shape)};
+  on.pointwise(pointwise::id_of<pointwise::Div>, {}, dividend, out);
+}
+
+Tensors Mean::vjp(const Saved& s, const Tensors& dy) const {
+  const Shape& shape = s.in_spec(0).shape;
+  const Tensor share = dy[0] / static_cast<double>(count_along(shape, axes));
+  return {expand(with_axes(share, axes, shape.rank(), keepdims), shape)};
+}
+
+Tensor sum(const Tensor& x, const Axes& axes, bool keepdims) { return apply_one(Sum{axes, keepdims}, {x}); }
+Tensor prod(const Tensor& x, const Axes& axes, bool keepdims) { return apply_one(Prod{axes, keepdims}, {x}); }
+Tensor max(const Tensor& x, const Axes& axes, bool keepdims) { return apply_one(Max{axes, keepdims}, {x}); }
+Tensor min(const Tensor& x, const Axes& axes, bool keepdims) { return apply_one(Min{axes, keepdims}, {x}); }
+
+Tensor mean(const Tensor& x, const Axes& axes, bool keepdims) { return apply_one(Mean{axes, keepdims}, {x}); }
+
+Tensor var(const Tensor& x, const Axes& axes, bool keepdims, double correction) {
+  const Tensor centred = x - mean(x, axes, true);
+  const Tensor squares = sum(centred * centred, axes, keepdims);
+  return squares / (static_cast<double>(count_along(x.shape(), axes)) - correction);
+}
+
+Tensor logsumexp(const Tensor& x, const Axes& axes, bool keepdims) {
+  Tensor peak = max(x.detach(), axes, true);
+  peak = where(equal(abs(peak), scalar_like(HUGE_VAL, peak)), scalar_like(0, peak), peak);
+  const Tensor shifted = log(sum(exp(x - peak), axes, keepdims));
+  return shifted + (keepdims ? peak : reshape(peak, shifted.shape()));
+}
+
+Tensor sum_to(const Tensor& x, const Shape& shape) {
+  Axes axes;
+  const int extra = x.rank() - shape.rank();
+  for (int i = 0; i < x.rank(); ++i)
+    if (i < extra || (shape[i - extra] == 1 && x.shape()[i] != 1)) axes.push_back(i);
+  const Tensor summed = axes.empty() ? x : sum(x, axes, true);
+  return summed.shape() == shape ? summed : reshape(summed, shape);
+}
+
+int64_t count_along(const Shape& shape, const Axes& axes) {
+  int64_t count = 1;
+  for (int64_t axis : normalize_axes(axes, shape.rank(), "reduce")) count *= shape[static_cast<int>(axis)];
+  return count;
+}
+
+}  // namespace varve

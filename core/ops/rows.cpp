@@ -1,0 +1,129 @@
+#include <varve/core/ops/rows.h>
+
+#include <fmt/format.h>
+
+#include <varve/core/ops/copy.h>
+#include <varve/core/ops/index.h>
+#include <varve/core/ops/make.h>
+#include <varve/core/ops/pointwise.h>
+#include <varve/core/ops/reduce.h>
+#include <varve/core/ops/views.h>
+#include <varve/core/record.h>
+
+namespace varve {
+namespace detail {
+namespace {
+bool last_is_dense(const View& x) { return x.shape.back() <= 1 || x.strides.back() == 1; }
+}  // namespace
+
+size_t row_scratch(Views in) { return last_is_dense(in[0]) ? 0 : in[0].spec().bytes(); }
+
+void run_rows(Backend& on, RowFn fn, Views in, Views out, const View& scratch) {
+  View x = in[0];
+  if (!last_is_dense(x)) {
+    x = contiguous_view(scratch.data, x.spec());
+    on.copy(in[0], x);
+  }
+  std::array<View, 2> written{out[0], out.size() > 1 ? out[1] : out[0]};
+  if (fn == RowFn::argmax || fn == RowFn::argmin) {
+    written[0].shape.push_back(1);
+    written[0].strides.push_back(1);
+  }
+  on.rows(fn, x, Views(written.data(), out.size()));
+}
+
+Specs infer_rows(RowFn fn, const char* op, const Specs& in) {
+  if (in.size() != 1 || in[0].shape.empty())
+    throw ShapeError(fmt::format("{}: required is one input with at least one axis", op));
+  const Spec& x = in[0];
+  const bool soft = fn == RowFn::softmax || fn == RowFn::log_softmax;
+  const bool native = x.dtype == DType::f32 || x.dtype == DType::f64 ||
+                      (!soft && (x.dtype == DType::i64 || x.dtype == DType::u64));
+  if (!native) throw DTypeError(fmt::format("{}: dtype {} is not computed in; cast first", op, name_of(x.dtype)));
+  if (fn == RowFn::sort || fn == RowFn::sort_descending) return {x, {DType::i64, x.shape}};
+  if (fn != RowFn::argmax && fn != RowFn::argmin) return {x};
+  Shape out = x.shape;
+  if (out.back() == 0 && numel(out) == 0) {
+    out.back() = 1;
+    if (numel(out) != 0) throw ShapeError(fmt::format("{}: no elements along the last axis of {}", op, to_string(x.shape)));
+  }
+  out.erase(out.rank() - 1);
+  return {{DType::i64, out}};
+}
+
+}  // namespace detail
+
+template <RowFn kFn>
+Tensors RowOp<kFn>::vjp(const Saved& s, const Tensors& dy) const
+  requires(kFn != RowFn::argmax && kFn != RowFn::argmin)
+{
+  if constexpr (kFn == RowFn::softmax) {
+    const Tensor y = s.output(0);
+    return {y * (dy[0] - sum(dy[0] * y, {-1}, true))};
+  } else if constexpr (kFn == RowFn::log_softmax) {
+    return {dy[0] - exp(s.output(0)) * sum(dy[0], {-1}, true)};
+  } else if constexpr (kFn == RowFn::cumsum) {
+    return {flip(cumsum(flip(dy[0], -1), -1), -1)};
+  } else {
+    return {scatter_add(zeros_like(dy[0]), -1, s.output(1), dy[0])};
+  }
+}
+
+template struct RowOp<RowFn::softmax>;
+template struct RowOp<RowFn::log_softmax>;
+template struct RowOp<RowFn::cumsum>;
+template struct RowOp<RowFn::argmax>;
+template struct RowOp<RowFn::argmin>;
+template struct RowOp<RowFn::sort>;
+template struct RowOp<RowFn::sort_descending>;
+
+namespace {
+
+// x with `axis` last, in a dtype that rows are computed in.
+Tensor as_rows(const Tensor& x, int64_t axis, const char* op) {
+  const int at = normalize_axis(axis, x.rank(), op);
+  const Tensor computed = cast(x, dtype_of_compute(compute_of(x.dtype())));
+  return at == x.rank() - 1 ? computed : transpose(computed, at, -1);
+}
+// And back.
+Tensor as_given(const Tensor& y, int64_t axis, DType dtype) {
+  const int at = normalize_axis(axis, y.rank(), "rows");
+  return cast(at == y.rank() - 1 ? y : transpose(y, at, -1), dtype);
+}
+
+Tensor arg(const Tensor& x, int64_t axis, bool keepdims, bool largest) {
+  const Tensor rows = as_rows(x, axis, largest ? "argmax" : "argmin");
+  const Tensor found = unsqueeze(largest ? apply_one(Argmax{}, {rows}) : apply_one(Argmin{}, {rows}), -1);
+  const Tensor kept = as_given(found, axis, DType::i64);
+  return keepdims ? kept : squeeze(kept, axis);
+}
+
+}  // namespace
+
+Tensor softmax(const Tensor& x, int64_t axis) {
+  return as_given(apply_one(Softmax{}, {as_rows(x, axis, "softmax")}), axis, x.dtype());
+}
+Tensor log_softmax(const Tensor& x, int64_t axis) {
+  return as_given(apply_one(LogSoftmax{}, {as_rows(x, axis, "log_softmax")}), axis, x.dtype());
+}
+Tensor cumsum(const Tensor& x, int64_t axis) {
+  const Tensor y = apply_one(Cumsum{}, {as_rows(x, axis, "cumsum")});
+  return as_given(y, axis, is_floating(x.dtype()) ? x.dtype() : y.dtype());
+}
+Tensor argmax(const Tensor& x, int64_t axis, bool keepdims) { return arg(x, axis, keepdims, true); }
+Tensor argmin(const Tensor& x, int64_t axis, bool keepdims) { return arg(x, axis, keepdims, false); }
+
+Sorted sort(const Tensor& x, int64_t axis, bool descending) {
+  const Tensor rows = as_rows(x, axis, "sort");
+  const Tensors y = descending ? apply_op(SortDescending{}, {rows}) : apply_op(Sort{}, {rows});
+  return {as_given(y[0], axis, x.dtype()), as_given(y[1], axis, DType::i64)};
+}
+
+Sorted topk(const Tensor& x, int64_t k, int64_t axis, bool largest) {
+  if (k < 0 || k > x.size(axis))
+    throw ShapeError(fmt::format("topk: {} of the {} along axis {}", k, x.size(axis), axis));
+  const Sorted all = sort(x, axis, largest);
+  return {slice(all.values, axis, 0, k), slice(all.indices, axis, 0, k)};
+}
+
+}  // namespace varve

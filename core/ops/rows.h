@@ -1,0 +1,58 @@
+// Ops that work along one axis as a whole: softmax, cumulative sum, argmax, sort.
+#pragma once
+
+#include <varve/core/op.h>
+
+namespace varve {
+
+namespace detail {
+// All of them work on the last axis and see it with stride 1: others are copied to scratch first.
+VARVE_API size_t row_scratch(Views in);
+VARVE_API void run_rows(Backend& on, RowFn fn, Views in, Views out, const View& scratch);
+VARVE_API Specs infer_rows(RowFn fn, const char* op, const Specs& in);
+}  // namespace detail
+
+template <RowFn kFn>
+struct RowOp {
+  static constexpr std::string_view kNames[]{"softmax", "log_softmax", "cumsum",         "argmax",
+                                             "argmin",  "sort",        "sort_descending"};
+  static constexpr OpName name{kNames[static_cast<size_t>(kFn)], 1};
+  static constexpr bool kSoft = kFn == RowFn::softmax || kFn == RowFn::log_softmax;
+  static constexpr bool kSorts = kFn == RowFn::sort || kFn == RowFn::sort_descending;
+
+  Specs infer(const Specs& in) const { return detail::infer_rows(kFn, name.name.data(), in); }
+  size_t scratch(Views in, Views) const { return detail::row_scratch(in); }
+  void run(Backend& on, Views in, Views out, const View& scratch) const {
+    detail::run_rows(on, kFn, in, out, scratch);
+  }
+  Keep keep() const { return {0, kSoft ? 1u : kSorts ? 2u : 0u}; }
+  VARVE_API Tensors vjp(const Saved& s, const Tensors& dy) const
+    requires(kFn != RowFn::argmax && kFn != RowFn::argmin);
+};
+using Softmax = RowOp<RowFn::softmax>;
+using LogSoftmax = RowOp<RowFn::log_softmax>;
+using Cumsum = RowOp<RowFn::cumsum>;
+using Argmax = RowOp<RowFn::argmax>;
+using Argmin = RowOp<RowFn::argmin>;
+using Sort = RowOp<RowFn::sort>;
+using SortDescending = RowOp<RowFn::sort_descending>;
+
+// exp(x) / sum exp(x) along `axis`
+VARVE_API Tensor softmax(const Tensor& x, int64_t axis = -1);
+// x - logsumexp(x) along `axis`
+VARVE_API Tensor log_softmax(const Tensor& x, int64_t axis = -1);
+// Integers sum into i64 (u64 stays).
+VARVE_API Tensor cumsum(const Tensor& x, int64_t axis = -1);
+// The index (i64) of the first extreme along `axis`, which goes; NaN counts as extreme.
+VARVE_API Tensor argmax(const Tensor& x, int64_t axis = -1, bool keepdims = false);
+VARVE_API Tensor argmin(const Tensor& x, int64_t axis = -1, bool keepdims = false);
+
+struct Sorted {
+  Tensor values, indices;  // indices: i64, where each value was
+};
+// Stable; NaN last.
+VARVE_API Sorted sort(const Tensor& x, int64_t axis = -1, bool descending = false);
+// The first k of the sort: the largest, or the smallest.
+VARVE_API Sorted topk(const Tensor& x, int64_t k, int64_t axis = -1, bool largest = true);
+
+}  // namespace varve

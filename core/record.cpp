@@ -1,0 +1,102 @@
+#include <varve/core/record.h>
+
+#include <fmt/format.h>
+
+#include <varve/core/graph.h>
+#include <varve/core/ops/index.h>
+#include <varve/core/ops/pointwise.h>
+#include <varve/core/ops/reduce.h>
+
+namespace varve {
+namespace {
+
+struct ThreadModes {
+  bool grad = true, anomaly = false;
+  std::vector<std::shared_ptr<Node>>* doomed = nullptr;  // set while a chain of nodes is being destroyed
+};
+thread_local ThreadModes modes;
+
+bool all_finite(const Tensor& t) {
+  if (!is_floating(t.dtype()) || t.numel() == 0) return true;
+  const NoGrad guard;
+  // x - x is 0 for finite x and NaN otherwise, so the sum is 0 or NaN.
+  const Tensor sum_of_zeros = sum(sub(t.detach(), t.detach()));
+  double value = 0;
+  const View zero{&value, DType::f64, {}, {}};
+  sum_of_zeros.value().storage->backend().copy(sum_of_zeros.view(), zero);
+  return value == 0;
+}
+
+}  // namespace
+
+// A chain of a million nodes must not be destroyed by recursion: the first to go collects the others in a list.
+Node::~Node() {
+  if (inputs.empty()) return;
+  if (modes.doomed) {
+    for (Edge& e : inputs)
+      if (e.node) modes.doomed->push_back(std::move(e.node));
+    return;
+  }
+  std::vector<std::shared_ptr<Node>> doomed;
+  modes.doomed = &doomed;
+  for (Edge& e : inputs)
+    if (e.node) doomed.push_back(std::move(e.node));
+  while (!doomed.empty()) {
+    const std::shared_ptr<Node> next = std::move(doomed.back());
+    doomed.pop_back();
+  }
+  modes.doomed = nullptr;
+}
+
+bool grad_enabled() { return modes.grad; }
+
+GradMode::GradMode(bool enabled) : previous_(modes.grad) { modes.grad = enabled; }
+GradMode::~GradMode() { modes.grad = previous_; }
+
+DetectAnomaly::DetectAnomaly() : previous_(modes.anomaly) { modes.anomaly = true; }
+DetectAnomaly::~DetectAnomaly() { modes.anomaly = previous_; }
+
+void check_for_anomaly(const AnyOp& op, std::span<const Tensor> in, std::span<const Tensor> out) {
+  if (!modes.anomaly) return;
+  modes.anomaly = false;  // the check itself applies ops
+  const auto finite = [](const Tensor& t) { return all_finite(t); };
+  const bool bad = std::all_of(in.begin(), in.end(), finite) && !std::all_of(out.begin(), out.end(), finite);
+  modes.anomaly = true;
+  if (!bad) return;
+  std::string inputs;
+  for (const Tensor& t : in)
+    inputs += fmt::format("{}{}{}{}{}", inputs.empty() ? "" : ", ", t.label(), t.label().empty() ? "" : ": ",
+                          name_of(t.dtype()), to_string(t.shape()));
+  throw Error(fmt::format("anomaly: {} made a NaN or infinity of finite inputs ({})", to_string(op), inputs));
+}
+
+// ---- saved values -------------------------------------------------------------------------------------------------
+
+namespace {
+
+const ValuePtr& checked(const Node& node, const std::vector<SavedValue>& saved, size_t i, const char* what) {
+  if (node.freed)
+    throw Error(fmt::format("backward: what {} kept was freed by an earlier sweep; pass retain to keep it",
+                            node.op->name().name));
+  if (i >= saved.size() || !saved[i].value)
+    throw Error(fmt::format("{}: vjp reads {} {}, which keep() does not name", node.op->name().name, what, i));
+  const Storage& storage = *saved[i].value->storage;
+  if (storage.version() != saved[i].version)
+    throw Error(fmt::format("backward: {} {} of {}{}{} was changed in place after it was used (version {}, kept {}); "
+                            "change a clone, or after backward",
+                            what, i, node.op->name().name, storage.label().empty() ? "" : ", ", storage.label(),
+                            storage.version(), saved[i].version));
+  return saved[i].value;
+}
+
+}  // namespace
+
+Tensor Saved::input(size_t i) const {
+  return Tensor(checked(*node_, node_->saved_in, i, "input"), node_->inputs[i]);
+}
+
+Tensor Saved::output(size_t i) const {
+  return Tensor(checked(*node_, node_->saved_out, i, "output"), {node_, static_cast<uint32_t>(i)});
+}
+
+}  // namespace varve

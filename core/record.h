@@ -1,0 +1,102 @@
+// The record autograd keeps while you compute, and the sweep back through it.
+//
+// A node holds its op, the edges of its inputs, and the values its vjp asked to keep; a value has no edge, so no cycle
+// can form. Leaves are nodes without an op: their gradient lies there. Destruction and backward use worklists.
+#pragma once
+
+#include <functional>
+
+#include <varve/core/op.h>
+
+namespace varve {
+
+// A value kept for vjp, with the version it had.
+struct SavedValue {
+  ValuePtr value;
+  uint64_t version = 0;
+};
+
+struct Node {
+  OpPtr op;                 // null for a leaf
+  uint64_t depth = 0;       // 1 + the deepest input: a topological order
+  std::vector<Edge> inputs; // empty edges where no gradient is wanted
+  Specs in_specs, out_specs;
+  std::vector<SavedValue> saved_in, saved_out;  // empty where not kept
+  bool freed = false;       // a sweep has released what was saved
+
+  Tensor grad;              // a leaf's gradient
+  std::vector<std::pair<uint32_t, std::function<Tensor(const Tensor&)>>> hooks;  // by output
+
+  Node() = default;
+  VARVE_API ~Node();
+  Node(const Node&) = delete;
+  Node& operator=(const Node&) = delete;
+};
+
+// What a vjp sees of its op's past: specs always, values where keep() said so. Values come back with their edges.
+class VARVE_API Saved {
+ public:
+  Saved(const std::shared_ptr<Node>& node, uint32_t wanted) : node_(node), wanted_(wanted) {}
+  bool wants(size_t i) const { return (wanted_ >> i) & 1u || i >= 32; }
+  const Spec& in_spec(size_t i) const { return node_->in_specs[i]; }
+  const Spec& out_spec(size_t i) const { return node_->out_specs[i]; }
+  size_t inputs() const { return node_->in_specs.size(); }
+  Tensor input(size_t i) const;
+  Tensor output(size_t i) const;
+
+ private:
+  const std::shared_ptr<Node>& node_;
+  uint32_t wanted_;
+};
+
+// d(sum of outputs times seeds)/d(inputs), returned and not accumulated; undefined for inputs not reached. An undefined
+// seed means ones. create_graph records the sweep itself, so that its result can be differentiated again.
+struct GradOptions {
+  bool create_graph = false;
+  bool retain = false;  // keep what the record saved, for another sweep
+};
+VARVE_API Tensors grad(const Tensors& outputs, const Tensors& inputs, const Tensors& seeds = {}, GradOptions = {});
+
+// vjp of a function made of ops: re-records f at `inputs` and differentiates it. For ops whose run is a fused kernel
+// of a formula; works to any order.
+VARVE_API Tensors vjp_of(const std::function<Tensor(const Tensors&)>& f, const Tensors& inputs, const Tensor& dy);
+
+// Whether ops are recorded for backward on this thread.
+VARVE_API bool grad_enabled();
+
+// While one lives, this thread does (not) record.
+class VARVE_API GradMode {
+ public:
+  explicit GradMode(bool enabled);
+  ~GradMode();
+  GradMode(const GradMode&) = delete;
+  GradMode& operator=(const GradMode&) = delete;
+
+ private:
+  bool previous_;
+};
+class NoGrad : public GradMode {
+ public:
+  NoGrad() : GradMode(false) {}
+};
+// no_grad([&] { return model(x); })
+template <class F>
+decltype(auto) no_grad(F&& f) {
+  const NoGrad guard;
+  return std::forward<F>(f)();
+}
+
+// While one lives, every op on this thread is checked: the first to make a NaN or infinity of finite inputs is an Error
+// that names it; so is a vjp that does.
+class VARVE_API DetectAnomaly {
+ public:
+  DetectAnomaly();
+  ~DetectAnomaly();
+  DetectAnomaly(const DetectAnomaly&) = delete;
+  DetectAnomaly& operator=(const DetectAnomaly&) = delete;
+
+ private:
+  bool previous_;
+};
+
+}  // namespace varve

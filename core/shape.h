@@ -1,0 +1,60 @@
+// Dims: up to eight integers held in place, so that shapes cost no allocation. Shape, Strides and Axes are uses of it.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <initializer_list>
+#include <span>
+#include <string>
+
+#include <varve/core/export.h>
+
+namespace varve {
+
+inline constexpr int kMaxRank = 8;
+
+class VARVE_API Dims {
+ public:
+  Dims() = default;
+  Dims(std::initializer_list<int64_t> dims) : Dims(std::span(dims.begin(), dims.size())) {}
+  explicit Dims(std::span<const int64_t> dims);  // ShapeError above kMaxRank
+  static Dims filled(int rank, int64_t value);
+
+  int rank() const { return rank_; }
+  bool empty() const { return rank_ == 0; }
+  int64_t operator[](int i) const { return dims_[i]; }
+  int64_t& operator[](int i) { return dims_[i]; }
+  int64_t back() const { return dims_[rank_ - 1]; }
+  int64_t& back() { return dims_[rank_ - 1]; }
+  const int64_t* begin() const { return dims_; }
+  const int64_t* end() const { return dims_ + rank_; }
+
+  void push_back(int64_t dim);  // ShapeError above kMaxRank
+  void insert(int at, int64_t dim);
+  void erase(int at);
+  bool contains(int64_t value) const;
+  friend bool operator==(const Dims& a, const Dims& b) {
+    return std::equal(a.begin(), a.end(), b.begin(), b.end());
+  }
+
+ private:
+  int64_t dims_[kMaxRank] = {};
+  int rank_ = 0;
+};
+
+using Shape = Dims;    // sizes, outermost first; [] is a scalar
+using Strides = Dims;  // steps in elements, one for each axis; 0 where broadcast, negative where flipped
+using Axes = Dims;     // axis numbers; negative ones count from the end
+
+VARVE_API int64_t numel(const Shape& shape);             // product; ShapeError if negative or beyond int64
+VARVE_API Strides contiguous_strides(const Shape& shape);
+VARVE_API std::string to_string(const Dims& dims);       // "[64, 784]"
+
+// The axis in 0..rank-1; ShapeError naming `operation` when out of range.
+VARVE_API int normalize_axis(int64_t axis, int rank, const char* operation);
+// Axes in ascending order without repeats; none given means all of them.
+VARVE_API Axes normalize_axes(const Axes& axes, int rank, const char* operation);
+// NumPy's rule: aligned at the last axis, sizes equal or 1. ShapeError naming `operation`.
+VARVE_API Shape broadcast(const Shape& a, const Shape& b, const char* operation);
+
+}  // namespace varve

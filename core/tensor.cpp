@@ -1,0 +1,82 @@
+#include <varve/core/tensor.h>
+
+#include <fmt/format.h>
+
+#include <varve/core/graph.h>
+#include <varve/core/ops/make.h>
+#include <varve/core/ops/views.h>
+#include <varve/core/record.h>
+
+namespace varve {
+
+void Tensor::undefined() { throw Error("tensor: undefined; it was default-constructed or moved from"); }
+
+const void* Tensor::readable(DType dtype) const {
+  Trace::forbid_reading("data");
+  const View v = view();
+  if (v.dtype != dtype)
+    throw DTypeError(fmt::format("data: read as {}, the tensor is {}; ask for that type, or cast", name_of(dtype),
+                                 name_of(v.dtype)));
+  if (device() != kCpu) throw DeviceError(fmt::format("data: the tensor is on {}; move it to the CPU", to_string(device())));
+  if (!varve::is_contiguous(v))
+    throw ShapeError(fmt::format("data: shape {} with strides {} is not contiguous; use contiguous(x)",
+                                 to_string(v.shape), to_string(v.strides)));
+  return v.data;
+}
+
+void* Tensor::writable(DType dtype) const {
+  readable(dtype);
+  value().storage->bump_version();
+  return view().data;
+}
+
+void Tensor::read_item(DType dtype, void* out) const {
+  Trace::forbid_reading("item");
+  if (numel() != 1)
+    throw ShapeError(fmt::format("item: shape {} has {} elements; required is one", to_string(shape()), numel()));
+  value().storage->backend().copy(view(), contiguous_view(out, {dtype, shape()}));
+}
+
+Tensor Tensor::operator[](int64_t i) const { return select(*this, 0, i); }
+
+Tensor& Tensor::set_requires_grad(bool on) {
+  if (!on) {
+    if (edge_ && !is_leaf()) throw Error("set_requires_grad: only a leaf can stop; use detach()");
+    edge_ = {};
+  } else if (!edge_) {
+    if (!is_floating(dtype()))
+      throw DTypeError(fmt::format("set_requires_grad: dtype {}; required is a floating type", name_of(dtype())));
+    edge_.node = std::make_shared<Node>();
+    edge_.node->out_specs = {spec()};
+  }
+  return *this;
+}
+
+bool Tensor::is_leaf() const { return !edge_ || !edge_.node->op; }
+
+const Tensor& Tensor::grad() const {
+  static const Tensor none;
+  return edge_ && is_leaf() ? edge_.node->grad : none;
+}
+
+void Tensor::set_grad(Tensor grad) const {
+  if (!edge_ || !is_leaf()) {
+    if (!grad.defined()) return;
+    throw Error("set_grad: this tensor is not a leaf that requires a gradient");
+  }
+  if (grad.defined() && grad.spec() != spec())
+    throw ShapeError(fmt::format("set_grad: a gradient {}{} for a tensor {}{}", name_of(grad.dtype()),
+                                 to_string(grad.shape()), name_of(dtype()), to_string(shape())));
+  edge_.node->grad = grad.defined() ? grad.detach() : Tensor();
+}
+
+void Tensor::on_grad(std::function<Tensor(const Tensor&)> hook) const {
+  if (!edge_) throw Error("on_grad: this tensor does not require a gradient");
+  edge_.node->hooks.emplace_back(edge_.index, std::move(hook));
+}
+
+void Tensor::assign(const Tensor& source) const { apply_op(Assign{}, {*this, source.detach()}); }
+
+void Tensor::fill(double value) const { assign(full({}, value, dtype())); }
+
+}  // namespace varve

@@ -1,0 +1,27 @@
+#include <varve/core/view.h>
+
+namespace varve {
+
+bool is_contiguous(const View& view) {
+  int64_t step = 1;
+  for (int i = view.rank(); i-- > 0;) {
+    if (view.shape[i] == 0) return true;
+    if (view.shape[i] != 1 && view.strides[i] != step) return false;
+    step *= view.shape[i];
+  }
+  return true;
+}
+
+View contiguous_view(void* data, const Spec& spec) {
+  return {data, spec.dtype, spec.shape, contiguous_strides(spec.shape)};
+}
+
+View expanded(const View& view, const Shape& shape) {
+  View out{view.data, view.dtype, shape, Strides::filled(shape.rank(), 0)};
+  const int shift = shape.rank() - view.rank();
+  for (int i = 0; i < view.rank(); ++i)
+    if (view.shape[i] != 1 || shape[i + shift] == 1) out.strides[i + shift] = view.strides[i];
+  return out;
+}
+
+}  // namespace varve
