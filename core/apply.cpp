@@ -35,8 +35,8 @@ Backend& common_backend(const AnyOp& op, std::span<const Tensor> in) {
   for (size_t i = 0; i < in.size(); ++i) {
     if (!in[i].defined()) throw Error(fmt::format("{}: input {} is undefined", op.name().name, i));
     if (in[i].device() != in[0].device())
-      throw DeviceError(fmt::format("{}: inputs on {} and {}; move one with to(tensor, device)", op.name().name,
-                                    to_string(in[0].device()), to_string(in[i].device())));
+      throw DeviceError(fmt::format("{}: inputs on {} and {}; move one with to(tensor, device)",
+                                    op.name().name, to_string(in[0].device()), to_string(in[i].device())));
   }
   return in[0].value().storage->backend();
 }
@@ -69,8 +69,8 @@ Tensors compute(const AnyOp& op, Backend& backend, std::span<const Tensor> in, c
     if (const auto alias = op.alias(in[0].view())) {
       const Value& base = in[0].value();
       const int64_t offset = static_cast<std::byte*>(alias->data) - base.storage->data();
-      out.emplace_back(
-          std::make_shared<const Value>(Value{base.storage, offset, alias->dtype, alias->shape, alias->strides}));
+      out.emplace_back(std::make_shared<const Value>(
+          Value{base.storage, offset, alias->dtype, alias->shape, alias->strides}));
       return out;
     }
   for (const Spec& spec : specs) out.emplace_back(make_value(backend, spec));
@@ -89,13 +89,15 @@ void check_updates(const AnyOp& op, std::span<const Tensor> in) {
   for (size_t i = 0; i < in.size(); ++i) {
     if (!((op.updates() >> i) & 1u)) continue;
     if (grad_enabled() && in[i].requires_grad())
-      throw Error(fmt::format("{} writes in place, which is not recorded: do it under no_grad, or on a detached tensor",
-                              called(op, i, in[i])));
+      throw Error(fmt::format(
+          "{} writes in place, which is not recorded: do it under no_grad, or on a detached tensor",
+          called(op, i, in[i])));
     for (int axis = 0; axis < in[i].rank(); ++axis)
       if (in[i].strides()[axis] == 0 && in[i].shape()[axis] > 1)
-        throw Error(fmt::format("{} is broadcast, so its elements share memory and cannot be written; copy it with "
-                                "clone first",
-                                called(op, i, in[i])));
+        throw Error(
+            fmt::format("{} is broadcast, so its elements share memory and cannot be written; copy it with "
+                        "clone first",
+                        called(op, i, in[i])));
   }
 }
 
@@ -129,7 +131,8 @@ void record(const AnyOp& op, std::span<const Tensor> in, const Specs& out_specs,
 
 }  // namespace
 
-void check_for_anomaly(const AnyOp& op, std::span<const Tensor> in, std::span<const Tensor> out);  // record.cpp
+void check_for_anomaly(const AnyOp& op, std::span<const Tensor> in,
+                       std::span<const Tensor> out);  // record.cpp
 
 Tensors apply_op(const AnyOp& op, std::span<const Tensor> in) {
   Backend& backend = common_backend(op, in);

@@ -1,8 +1,9 @@
-// Backend: a device's memory and its few kernel families, on views. Ops call it; it knows neither Tensor nor autograd.
+// Backend: a device's memory and its few kernel families, on views. Ops call it; it knows neither Tensor nor
+// autograd.
 //
-// Contracts common to all: views may have any strides (0 and negative included) unless said otherwise, zero sizes do
-// nothing, outputs do not overlap inputs unless they are the same view, no call allocates once warm, and the result
-// does not depend on the number of threads or on addresses.
+// Contracts common to all: views may have any strides (0 and negative included) unless said otherwise, zero
+// sizes do nothing, outputs do not overlap inputs unless they are the same view, no call allocates once warm,
+// and the result does not depend on the number of threads or on addresses.
 #pragma once
 
 #include <cstdint>
@@ -28,8 +29,9 @@ inline constexpr Device kCuda{DeviceKind::cuda, 0};
 
 enum class ReduceFn : uint8_t { sum, prod, max, min };
 inline constexpr size_t kReduceFns = 4;
-// Along the last axis. softmax, log_softmax, cumsum: one output of the same shape. argmax, argmin: i64, last axis 1,
-// first of equals, NaN counts as the extreme. sort, sort_descending: values and i64 indices, stable, NaN last.
+// Along the last axis. softmax, log_softmax, cumsum: one output of the same shape. argmax, argmin: i64, last
+// axis 1, first of equals, NaN counts as the extreme. sort, sort_descending: values and i64 indices, stable,
+// NaN last.
 enum class RowFn : uint8_t { softmax, log_softmax, cumsum, argmax, argmin, sort, sort_descending };
 inline constexpr size_t kRowFns = 7;
 // uniform in [0, 1); normal with mean 0 and variance 1; dropout: 0 with probability p, else 1 / (1 - p).
@@ -47,24 +49,26 @@ class VARVE_API Backend {
 
   // Every element of `out` becomes the one at `element` (host memory, of out's dtype).
   virtual void fill(const View& out, const void* element) = 0;
-  // out = in, converted: to float rounds to nearest; float to integer truncates, saturates, and takes NaN to 0.
+  // out = in, converted: to float rounds to nearest; float to integer truncates, saturates, and takes NaN to
+  // 0.
   virtual void copy(const View& in, const View& out) = 0;
-  // out... = F(in...), inputs already expanded to out's shape; inputs and outputs are converted to and from F's
-  // compute type (that of out[0]). An output may be the very view of an input.
+  // out... = F(in...), inputs already expanded to out's shape; inputs and outputs are converted to and from
+  // F's compute type (that of out[0]). An output may be the very view of an input.
   virtual void pointwise(pointwise::Id fn, std::span<const double> constants, Views in, Views out) = 0;
   // out has in's rank and size 1 on reduced axes. Sums run in a fixed tree.
   virtual void reduce(ReduceFn fn, const View& in, const View& out) = 0;
   // in and out[0] have last stride 1, dtype f32, f64, i64 or u64 (softmax: f32 or f64).
   virtual void rows(RowFn fn, const View& in, Views out) = 0;
-  // out[..., i, j] = sum over p of a[..., i, p] b[..., p, j]; ranks and leading sizes equal; f32 or f64; each of a, b
-  // has a unit stride among its last two; out is contiguous.
+  // out[..., i, j] = sum over p of a[..., i, p] b[..., p, j]; ranks and leading sizes equal; f32 or f64; each
+  // of a, b has a unit stride among its last two; out is contiguous.
   virtual void matmul(const View& a, const View& b, const View& out) = 0;
   // out[i.., j, k..] = in[i.., index[i.., j, k..], k..] along `axis`; index is i64 and has out's shape.
   // Negative indices count from the end; an Error names the first one out of range.
   virtual void gather(const View& in, const View& index, int axis, const View& out) = 0;
   // out[i.., index[i.., j, k..], k..] += in[i.., j, k..], in the order of j.
   virtual void scatter_add(const View& in, const View& index, int axis, const View& out) = 0;
-  // Philox4x32-10 (Salmon et al., SC 2011). state: contiguous u64 {seed, offset}; the offset moves past what was used.
+  // Philox4x32-10 (Salmon et al., SC 2011). state: contiguous u64 {seed, offset}; the offset moves past what
+  // was used.
   virtual void random(RandomFn fn, double p, const View& state, const View& out) = 0;
 };
 

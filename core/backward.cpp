@@ -1,4 +1,5 @@
-// The sweep back through the record: nodes in order of depth, each vjp once, broadcasting undone, gradients summed.
+// The sweep back through the record: nodes in order of depth, each vjp once, broadcasting undone, gradients
+// summed.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -21,18 +22,21 @@ class Sweep {
   // Targets: collect these edges and go no further than they need. None: add to every leaf reached.
   Sweep(const Tensors& targets, GradOptions options) : options_(options), collect_(!targets.empty()) {
     for (const Tensor& t : targets) {
-      if (!t.edge()) throw Error("grad: an input does not require a gradient; call set_requires_grad on it first");
+      if (!t.edge())
+        throw Error("grad: an input does not require a gradient; call set_requires_grad on it first");
       wanted_.emplace(key(t.edge()), Tensor());
     }
   }
 
   void seed(const Tensor& output, const Tensor& seed) {
     if (!output.edge())
-      throw Error("backward: this tensor does not depend on any tensor that requires a gradient, or was made under "
-                  "no_grad");
+      throw Error(
+          "backward: this tensor does not depend on any tensor that requires a gradient, or was made under "
+          "no_grad");
     if (seed.defined() && (seed.shape() != output.shape() || seed.dtype() != output.dtype()))
-      throw ShapeError(fmt::format("backward: a seed {}{} for a tensor {}{}; they must be alike", name_of(seed.dtype()),
-                                   to_string(seed.shape()), name_of(output.dtype()), to_string(output.shape())));
+      throw ShapeError(fmt::format("backward: a seed {}{} for a tensor {}{}; they must be alike",
+                                   name_of(seed.dtype()), to_string(seed.shape()), name_of(output.dtype()),
+                                   to_string(output.shape())));
     add(output.edge(), seed.defined() ? seed : ones_like(output.detach()));
   }
 
@@ -111,8 +115,8 @@ class Sweep {
     }
     const Trace* trace = Trace::current();
     const long holders = trace && trace->made(gradient) ? 2 : 1;  // the sweep's handle, and the trace's
-    const bool own = gradient.value_ptr().use_count() <= holders && gradient.value().storage.use_count() == 1 &&
-                     gradient.is_contiguous();
+    const bool own = gradient.value_ptr().use_count() <= holders &&
+                     gradient.value().storage.use_count() == 1 && gradient.is_contiguous();
     leaf.grad = own ? gradient.detach() : no_grad([&] { return clone(gradient.detach()); });
   }
 

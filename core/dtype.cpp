@@ -15,7 +15,8 @@ std::string_view name_of(DType dtype) { return kNames[static_cast<size_t>(dtype)
 DType dtype_named(std::string_view name) {
   for (size_t i = 0; i < kDTypes; ++i)
     if (kNames[i] == name) return static_cast<DType>(i);
-  throw DTypeError(fmt::format("dtype: no element type is named '{}'; known are {}", name, fmt::join(kNames, ", ")));
+  throw DTypeError(
+      fmt::format("dtype: no element type is named '{}'; known are {}", name, fmt::join(kNames, ", ")));
 }
 
 }  // namespace varve

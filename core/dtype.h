@@ -34,38 +34,91 @@ struct BFloat16 {
 template <class F>
 decltype(auto) dispatch(DType dtype, F&& f) {
   switch (dtype) {
-    case DType::f32: return f.template operator()<float>();
-    case DType::f64: return f.template operator()<double>();
-    case DType::f16: return f.template operator()<Half>();
-    case DType::bf16: return f.template operator()<BFloat16>();
-    case DType::i8: return f.template operator()<int8_t>();
-    case DType::i16: return f.template operator()<int16_t>();
-    case DType::i32: return f.template operator()<int32_t>();
-    case DType::i64: return f.template operator()<int64_t>();
-    case DType::u8: return f.template operator()<uint8_t>();
-    case DType::u16: return f.template operator()<uint16_t>();
-    case DType::u32: return f.template operator()<uint32_t>();
-    case DType::u64: return f.template operator()<uint64_t>();
-    case DType::boolean: break;
+    case DType::f32:
+      return f.template operator()<float>();
+    case DType::f64:
+      return f.template operator()<double>();
+    case DType::f16:
+      return f.template operator()<Half>();
+    case DType::bf16:
+      return f.template operator()<BFloat16>();
+    case DType::i8:
+      return f.template operator()<int8_t>();
+    case DType::i16:
+      return f.template operator()<int16_t>();
+    case DType::i32:
+      return f.template operator()<int32_t>();
+    case DType::i64:
+      return f.template operator()<int64_t>();
+    case DType::u8:
+      return f.template operator()<uint8_t>();
+    case DType::u16:
+      return f.template operator()<uint16_t>();
+    case DType::u32:
+      return f.template operator()<uint32_t>();
+    case DType::u64:
+      return f.template operator()<uint64_t>();
+    case DType::boolean:
+      break;
   }
   return f.template operator()<bool>();
 }
 
 namespace detail {
-template <class T> struct DTypeOf;
-template <> struct DTypeOf<float> { static constexpr DType value = DType::f32; };
-template <> struct DTypeOf<double> { static constexpr DType value = DType::f64; };
-template <> struct DTypeOf<Half> { static constexpr DType value = DType::f16; };
-template <> struct DTypeOf<BFloat16> { static constexpr DType value = DType::bf16; };
-template <> struct DTypeOf<int8_t> { static constexpr DType value = DType::i8; };
-template <> struct DTypeOf<int16_t> { static constexpr DType value = DType::i16; };
-template <> struct DTypeOf<int32_t> { static constexpr DType value = DType::i32; };
-template <> struct DTypeOf<int64_t> { static constexpr DType value = DType::i64; };
-template <> struct DTypeOf<uint8_t> { static constexpr DType value = DType::u8; };
-template <> struct DTypeOf<uint16_t> { static constexpr DType value = DType::u16; };
-template <> struct DTypeOf<uint32_t> { static constexpr DType value = DType::u32; };
-template <> struct DTypeOf<uint64_t> { static constexpr DType value = DType::u64; };
-template <> struct DTypeOf<bool> { static constexpr DType value = DType::boolean; };
+template <class T>
+struct DTypeOf;
+template <>
+struct DTypeOf<float> {
+  static constexpr DType value = DType::f32;
+};
+template <>
+struct DTypeOf<double> {
+  static constexpr DType value = DType::f64;
+};
+template <>
+struct DTypeOf<Half> {
+  static constexpr DType value = DType::f16;
+};
+template <>
+struct DTypeOf<BFloat16> {
+  static constexpr DType value = DType::bf16;
+};
+template <>
+struct DTypeOf<int8_t> {
+  static constexpr DType value = DType::i8;
+};
+template <>
+struct DTypeOf<int16_t> {
+  static constexpr DType value = DType::i16;
+};
+template <>
+struct DTypeOf<int32_t> {
+  static constexpr DType value = DType::i32;
+};
+template <>
+struct DTypeOf<int64_t> {
+  static constexpr DType value = DType::i64;
+};
+template <>
+struct DTypeOf<uint8_t> {
+  static constexpr DType value = DType::u8;
+};
+template <>
+struct DTypeOf<uint16_t> {
+  static constexpr DType value = DType::u16;
+};
+template <>
+struct DTypeOf<uint32_t> {
+  static constexpr DType value = DType::u32;
+};
+template <>
+struct DTypeOf<uint64_t> {
+  static constexpr DType value = DType::u64;
+};
+template <>
+struct DTypeOf<bool> {
+  static constexpr DType value = DType::boolean;
+};
 }  // namespace detail
 
 template <class T>
@@ -73,7 +126,9 @@ inline constexpr DType dtype_of = detail::DTypeOf<T>::value;
 
 // A C++ type that can be a tensor's element.
 template <class T>
-concept Element = requires { detail::DTypeOf<T>::value; };
+concept Element = requires {
+  detail::DTypeOf<T>::value;
+};
 
 constexpr size_t size_of(DType dtype) {
   constexpr std::array<uint8_t, kDTypes> kSizes{4, 8, 2, 2, 1, 2, 4, 8, 1, 2, 4, 8, 1};
@@ -82,8 +137,8 @@ constexpr size_t size_of(DType dtype) {
 constexpr bool is_floating(DType dtype) { return dtype <= DType::bf16; }
 constexpr bool is_unsigned(DType dtype) { return dtype >= DType::u8; }  // bool counts: 0 or 1
 
-VARVE_API std::string_view name_of(DType dtype);         // "f32", ..., "bool"
-VARVE_API DType dtype_named(std::string_view name);      // DTypeError if unknown
+VARVE_API std::string_view name_of(DType dtype);     // "f32", ..., "bool"
+VARVE_API DType dtype_named(std::string_view name);  // DTypeError if unknown
 
 // The type a kernel computes in: f16 and bf16 go through f32, small integers through 64 bits.
 enum class Compute : uint8_t { f32, f64, i64, u64 };

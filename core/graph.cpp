@@ -7,7 +7,9 @@ namespace {
 
 thread_local Trace* open_trace = nullptr;
 
-std::string spec_text(const Spec& spec) { return fmt::format("{}{}", name_of(spec.dtype), to_string(spec.shape)); }
+std::string spec_text(const Spec& spec) {
+  return fmt::format("{}{}", name_of(spec.dtype), to_string(spec.shape));
+}
 
 std::string numbers_text(const std::vector<uint32_t>& numbers) {
   std::string out;
@@ -28,9 +30,10 @@ Trace* Trace::current() { return open_trace; }
 
 void Trace::forbid_reading(const char* operation) {
   if (open_trace)
-    throw Error(fmt::format("{}: reading a value while tracing; a replay would not see it. Compute with tensors, or "
-                            "return the tensor and read it outside",
-                            operation));
+    throw Error(
+        fmt::format("{}: reading a value while tracing; a replay would not see it. Compute with tensors, or "
+                    "return the tensor and read it outside",
+                    operation));
 }
 
 uint32_t Trace::add(const Tensor& tensor) {
@@ -113,7 +116,8 @@ std::string to_string(const Graph& graph) {
   std::string out;
   for (uint32_t n : graph.inputs) out += fmt::format("%{}: {} = input\n", n, spec_text(graph.values[n]));
   for (const Graph::Captured& c : graph.captured)
-    out += fmt::format("%{}: {} = captured {}\n", c.value, spec_text(graph.values[c.value]), c.tensor.label());
+    out +=
+        fmt::format("%{}: {} = captured {}\n", c.value, spec_text(graph.values[c.value]), c.tensor.label());
   for (const Graph::Call& call : graph.calls) {
     for (size_t i = 0; i < call.out.size(); ++i)
       out += fmt::format("{}%{}: {}", i ? ", " : "", call.out[i], spec_text(graph.values[call.out[i]]));

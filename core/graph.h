@@ -1,4 +1,5 @@
-// Graph: a trace of ops as data. It can be printed, pruned, run again on new inputs, saved, and compiled into a Plan.
+// Graph: a trace of ops as data. It can be printed, pruned, run again on new inputs, saved, and compiled into
+// a Plan.
 #pragma once
 
 #include <functional>

@@ -40,7 +40,9 @@ std::string summary(const std::vector<MemberEntry>& entries) {
     const bool tied = !e.alias_of.empty();
     out += fmt::format("{:<{}}  {:<18}{:<7}{:>12}{}\n", e.name, width, to_string(e.tensor.shape()),
                        name_of(e.tensor.dtype()), tied ? "" : fmt::format("{}", e.tensor.numel()),
-                       tied ? "  tied to " + e.alias_of : e.buffer ? "  buffer" : "");
+                       tied       ? "  tied to " + e.alias_of
+                       : e.buffer ? "  buffer"
+                                  : "");
     if (!tied) (e.buffer ? kept : trained) += e.tensor.numel();
   }
   return out + fmt::format("{} parameters{}\n", trained, kept ? fmt::format(", {} in buffers", kept) : "");

@@ -1,9 +1,9 @@
 // The walk over a module: a plain struct that lists its members.
 //
 //   static void members(auto& self, auto&& visit) {
-//     visit("ln1", self.ln1);                          a module, a parameter (Tensor), or a list or optional of them
-//     visit("running_mean", self.running_mean, kBuffer);   state that is not trained
-//     visit("mode", self.mode);                        train or eval
+//     visit("ln1", self.ln1);                          a module, a parameter (Tensor), or a list or optional
+//     of them visit("running_mean", self.running_mean, kBuffer);   state that is not trained visit("mode",
+//     self.mode);                        train or eval
 //   }
 //
 // Everything that handles modules is a visitor of this one walk.
@@ -40,14 +40,21 @@ struct AnyMember {
   void operator()(const std::string&, T&, BufferTag) const {}
 };
 template <class T>
-concept Module = requires(T& t) { std::remove_const_t<T>::members(t, AnyMember{}); };
+concept Module = requires(T& t) {
+  std::remove_const_t<T>::members(t, AnyMember{});
+};
 
 namespace detail {
 
-template <class T> inline constexpr bool kIsOptional = false;
-template <class T> inline constexpr bool kIsOptional<std::optional<T>> = true;
 template <class T>
-concept ListOf = requires(T& t) { t.begin(), t.end(), t.size(); } && !Module<T>;
+inline constexpr bool kIsOptional = false;
+template <class T>
+inline constexpr bool kIsOptional<std::optional<T>> = true;
+template <class T>
+concept ListOf = requires(T& t) {
+  t.begin(), t.end(), t.size();
+}
+&&!Module<T>;
 
 inline std::string joined(const std::string& prefix, const std::string& name) {
   return prefix.empty() ? name : prefix + "." + name;
@@ -96,7 +103,8 @@ void walk(M& module, V&& visitor) {
   std::remove_const_t<M>::members(module, detail::Walk<std::remove_reference_t<V>>{visitor, ""});
 }
 
-// ---- what the walk serves ------------------------------------------------------------------------------------------
+// ---- what the walk serves
+// ------------------------------------------------------------------------------------------
 
 // A tensor met again under another name is an alias: one value, owned by its first name.
 struct MemberEntry {
@@ -211,9 +219,7 @@ int64_t count_parameters(const M& module) {
 }
 // A module with tensors and modes of its own; ties within it stay ties. (Copying the struct shares them.)
 template <class M>
-M clone(M module)
-  requires Module<M>
-{
+M clone(M module) requires Module<M> {
   walk(module, detail::Cloner{});
   return module;
 }

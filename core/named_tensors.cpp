@@ -13,7 +13,9 @@ std::string section(const char* title, const std::vector<std::string>& names) {
   return names.empty() ? "" : fmt::format("\n  {} ({}): {}", title, names.size(), fmt::join(names, ", "));
 }
 
-std::string spec_text(const Tensor& t) { return fmt::format("{}{}", name_of(t.dtype()), to_string(t.shape())); }
+std::string spec_text(const Tensor& t) {
+  return fmt::format("{}{}", name_of(t.dtype()), to_string(t.shape()));
+}
 
 }  // namespace
 
@@ -37,14 +39,17 @@ LoadReport load_into(const NamedTensors& target, const NamedTensors& source, boo
     }
     const Tensor& s = *found->second;
     if (s.spec() != t.tensor.spec())
-      report.misshapen.push_back(fmt::format("{}: found {}, required {}", t.name, spec_text(s), spec_text(t.tensor)));
-    else copies.emplace_back(&t.tensor, &s);
+      report.misshapen.push_back(
+          fmt::format("{}: found {}, required {}", t.name, spec_text(s), spec_text(t.tensor)));
+    else
+      copies.emplace_back(&t.tensor, &s);
     given.erase(found);
   }
   for (const NamedTensor& s : source)
     if (given.count(s.name)) report.unexpected.push_back(s.name);
   if (strict ? !report.clean() : !report.misshapen.empty())
-    throw Error(fmt::format("load_state_dict: names or shapes differ; nothing was loaded{}", to_string(report)));
+    throw Error(
+        fmt::format("load_state_dict: names or shapes differ; nothing was loaded{}", to_string(report)));
   const NoGrad guard;
   for (const auto& [to, from] : copies) to->assign(*from);
   return report;

@@ -27,13 +27,15 @@ class NamedTensors : public std::vector<NamedTensor> {
 
 // What a loading found to differ from what was expected; empty lists mean nothing.
 struct LoadReport {
-  std::vector<std::string> missing, unexpected, misshapen;  // misshapen: "name: found f32[3], required f32[4]"
+  std::vector<std::string> missing, unexpected,
+      misshapen;  // misshapen: "name: found f32[3], required f32[4]"
   bool clean() const { return missing.empty() && unexpected.empty() && misshapen.empty(); }
 };
 VARVE_API std::string to_string(const LoadReport& report);
 
-// Copies `source` into the tensors of `target` that have its names. Strict: an Error lists every difference, and
-// nothing is written. Not strict: what fits is written and the rest reported; misshapen tensors are an Error still.
+// Copies `source` into the tensors of `target` that have its names. Strict: an Error lists every difference,
+// and nothing is written. Not strict: what fits is written and the rest reported; misshapen tensors are an
+// Error still.
 VARVE_API LoadReport load_into(const NamedTensors& target, const NamedTensors& source, bool strict = true);
 
 }  // namespace varve

@@ -16,19 +16,22 @@ struct Registry {
 };
 
 Registry& registry() {
-  static Registry instance{{}, [] {
-    std::map<std::string, OpMaker, std::less<>> makers;
-    for_each_type(AllOps{}, [&]<class T>() { makers.emplace(std::string(T::name.name), op_maker<T>()); });
-    return makers;
-  }()};
+  static Registry instance{
+      {}, [] {
+        std::map<std::string, OpMaker, std::less<>> makers;
+        for_each_type(AllOps{}, [&]<class T>() { makers.emplace(std::string(T::name.name), op_maker<T>()); });
+        return makers;
+      }()};
   return instance;
 }
 
 std::string attribute_text(const Attribute& attribute) {
   return std::visit(
       []<class T>(const T& value) -> std::string {
-        if constexpr (std::is_same_v<T, Dims>) return to_string(value);
-        else return fmt::format("{}", value);
+        if constexpr (std::is_same_v<T, Dims>)
+          return to_string(value);
+        else
+          return fmt::format("{}", value);
       },
       attribute);
 }
@@ -50,12 +53,13 @@ OpPtr make_op(std::string_view name, int version, const Attributes& attributes) 
     const std::lock_guard lock(r.mutex);
     const auto found = r.makers.find(name);
     if (found == r.makers.end())
-      throw Error(fmt::format("op '{}' is not known to this program; if it is your own, call register_op first", name));
+      throw Error(fmt::format(
+          "op '{}' is not known to this program; if it is your own, call register_op first", name));
     maker = found->second;
   }
   if (version < 1 || version > maker.version)
-    throw Error(fmt::format("op '{}': version {} found, this program knows 1 to {}; update varve", name, version,
-                            maker.version));
+    throw Error(fmt::format("op '{}': version {} found, this program knows 1 to {}; update varve", name,
+                            version, maker.version));
   return maker.make(version == maker.version ? attributes : maker.upgrade(version, attributes));
 }
 
@@ -73,6 +77,8 @@ const Attribute& attribute_named(const Attributes& attributes, const char* name)
   throw Error(fmt::format("op: attribute '{}' is missing", name));
 }
 
-void wrong_attribute_type(const char* name) { throw Error(fmt::format("op: attribute '{}' has another type", name)); }
+void wrong_attribute_type(const char* name) {
+  throw Error(fmt::format("op: attribute '{}' has another type", name));
+}
 
 }  // namespace varve

@@ -1,15 +1,17 @@
-// Op: one operation as data. A struct with a name, fields and the few functions below; nothing else is written for it.
+// Op: one operation as data. A struct with a name, fields and the few functions below; nothing else is
+// written for it.
 //
-//   static constexpr OpName name{"matmul", 1};             what a file stores; the version grows with the fields' meaning
-//   static void fields(auto& self, auto&& field);          optional: field("name", self.member) for every attribute
-//   Specs infer(const Specs& in) const;                    the outputs, or ShapeError / DTypeError
-//   void run(Backend&, Views in, Views out, const View& scratch) const;      calls kernel families, never allocates
-//   std::optional<View> alias(const View& in) const;       optional: the output as a view of input 0, without a kernel
-//   size_t scratch(Views in, Views out) const;             optional: bytes run needs beside its outputs
-//   static constexpr uint32_t updates = 0b1;               optional: bit i: run writes input i in place
-//   Keep keep() const;                                     optional: what vjp reads
-//   Tensors vjp(const Saved& s, const Tensors& dy) const;  optional: gradients, made of ops; absent: no gradient
-//   static Attributes upgrade(int version, Attributes a);  optional: attributes of an older version made current
+//   static constexpr OpName name{"matmul", 1};             what a file stores; the version grows with the
+//   fields' meaning static void fields(auto& self, auto&& field);          optional: field("name",
+//   self.member) for every attribute Specs infer(const Specs& in) const;                    the outputs, or
+//   ShapeError / DTypeError void run(Backend&, Views in, Views out, const View& scratch) const;      calls
+//   kernel families, never allocates std::optional<View> alias(const View& in) const;       optional: the
+//   output as a view of input 0, without a kernel size_t scratch(Views in, Views out) const; optional: bytes
+//   run needs beside its outputs static constexpr uint32_t updates = 0b1;               optional: bit i: run
+//   writes input i in place Keep keep() const;                                     optional: what vjp reads
+//   Tensors vjp(const Saved& s, const Tensors& dy) const;  optional: gradients, made of ops; absent: no
+//   gradient static Attributes upgrade(int version, Attributes a);  optional: attributes of an older version
+//   made current
 #pragma once
 
 #include <memory>
@@ -82,28 +84,38 @@ class OpOf final : public AnyOp {
   Attributes attributes() const override { return attributes_of(op_); }
   Specs infer(const Specs& in) const override { return op_.infer(in); }
   std::optional<View> alias(const View& in) const override {
-    if constexpr (requires { op_.alias(in); }) return op_.alias(in);
-    else return std::nullopt;
+    if constexpr (requires { op_.alias(in); })
+      return op_.alias(in);
+    else
+      return std::nullopt;
   }
   size_t scratch(Views in, Views out) const override {
-    if constexpr (requires { op_.scratch(in, out); }) return op_.scratch(in, out);
-    else return 0;
+    if constexpr (requires { op_.scratch(in, out); })
+      return op_.scratch(in, out);
+    else
+      return 0;
   }
   void run(Backend& on, Views in, Views out, const View& scratch) const override {
     if constexpr (requires { op_.run(on, in, out, scratch); }) op_.run(on, in, out, scratch);
   }
   uint32_t updates() const override {
-    if constexpr (requires { T::updates; }) return T::updates;
-    else return 0;
+    if constexpr (requires { T::updates; })
+      return T::updates;
+    else
+      return 0;
   }
   bool differentiable() const override { return kHasVjp; }
   Keep keep() const override {
-    if constexpr (requires { op_.keep(); }) return op_.keep();
-    else return {};
+    if constexpr (requires { op_.keep(); })
+      return op_.keep();
+    else
+      return {};
   }
   Tensors vjp(const Saved& saved, const Tensors& dy) const override {
-    if constexpr (kHasVjp) return op_.vjp(saved, dy);
-    else return {};
+    if constexpr (kHasVjp)
+      return op_.vjp(saved, dy);
+    else
+      return {};
   }
   OpPtr share() const override { return std::make_shared<const OpOf>(op_); }
 
@@ -112,9 +124,11 @@ class OpOf final : public AnyOp {
   T op_;
 };
 
-// ---- doing it ----------------------------------------------------------------------------------------------------
+// ---- doing it
+// ----------------------------------------------------------------------------------------------------
 
-// Applies an op: infers, allocates, runs, records for backward and for an open trace. Inputs are on one device.
+// Applies an op: infers, allocates, runs, records for backward and for an open trace. Inputs are on one
+// device.
 VARVE_API Tensors apply_op(const AnyOp& op, std::span<const Tensor> inputs);
 template <Op T>
 Tensors apply_op(const T& op, std::initializer_list<Tensor> inputs) {
@@ -126,7 +140,8 @@ Tensor apply_one(const T& op, std::initializer_list<Tensor> inputs) {
   return std::move(apply_op(op, inputs).front());
 }
 
-// ---- the registry: names to ops, for loading ----------------------------------------------------------------------
+// ---- the registry: names to ops, for loading
+// ----------------------------------------------------------------------
 
 struct OpMaker {
   int version;
@@ -142,8 +157,10 @@ OpMaker op_maker() {
   return {T::name.version,
           [](const Attributes& a) -> OpPtr { return std::make_shared<const OpOf<T>>(from_attributes<T>(a)); },
           [](int version, Attributes a) -> Attributes {
-            if constexpr (requires { T::upgrade(version, a); }) return T::upgrade(version, std::move(a));
-            else return a;
+            if constexpr (requires { T::upgrade(version, a); })
+              return T::upgrade(version, std::move(a));
+            else
+              return a;
           }};
 }
 // Makes a user's op loadable by name; call it once at program start.
@@ -155,7 +172,8 @@ void register_op() {
 // "matmul(transpose_a=false, transpose_b=true)"
 VARVE_API std::string to_string(const AnyOp& op);
 
-// ---- attributes ----------------------------------------------------------------------------------------------------
+// ---- attributes
+// ----------------------------------------------------------------------------------------------------
 
 // The attribute of that name; an Error when it is missing.
 VARVE_API const Attribute& attribute_named(const Attributes& attributes, const char* name);
@@ -166,15 +184,19 @@ struct AnyField {
   void operator()(const char*, F&&) const {}
 };
 template <class T>
-concept HasFields = requires(T& op) { T::fields(op, AnyField{}); };
+concept HasFields = requires(T& op) {
+  T::fields(op, AnyField{});
+};
 
 template <class T>
 Attributes attributes_of(const T& op) {
   Attributes out;
   if constexpr (HasFields<T>)
     T::fields(op, [&]<class F>(const char* name, const F& member) {
-      if constexpr (std::is_same_v<F, DType>) out.emplace_back(name, std::string(name_of(member)));
-      else out.emplace_back(name, Attribute(member));
+      if constexpr (std::is_same_v<F, DType>)
+        out.emplace_back(name, std::string(name_of(member)));
+      else
+        out.emplace_back(name, Attribute(member));
     });
   return out;
 }
@@ -187,8 +209,10 @@ T from_attributes(const Attributes& attributes) {
       using Stored = std::conditional_t<std::is_same_v<F, DType>, std::string, F>;
       const auto* stored = std::get_if<Stored>(&attribute_named(attributes, name));
       if (!stored) wrong_attribute_type(name);
-      if constexpr (std::is_same_v<F, DType>) member = dtype_named(*stored);
-      else member = *stored;
+      if constexpr (std::is_same_v<F, DType>)
+        member = dtype_named(*stored);
+      else
+        member = *stored;
     });
   return op;
 }

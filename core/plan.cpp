@@ -25,7 +25,8 @@ struct Block {
 size_t place(std::vector<Block>& blocks) {
   std::vector<Block*> order;
   for (Block& b : blocks) order.push_back(&b);
-  std::stable_sort(order.begin(), order.end(), [](const Block* a, const Block* b) { return a->bytes > b->bytes; });
+  std::stable_sort(order.begin(), order.end(),
+                   [](const Block* a, const Block* b) { return a->bytes > b->bytes; });
   std::vector<Block*> placed;  // by offset
   size_t total = 0;
   for (Block* b : order) {
@@ -67,22 +68,24 @@ class Plan::Builder {
       const Graph::Call& call = plan_.graph_.calls[c];
       for (uint32_t out : call.out) {
         made_by_[out] = c;
-        if (!call.in.empty() && values_[out]->storage == values_[call.in[0]]->storage) root_[out] = root_[call.in[0]];
+        if (!call.in.empty() && values_[out]->storage == values_[call.in[0]]->storage)
+          root_[out] = root_[call.in[0]];
       }
     }
     input_.assign(values_.size(), kNone);
     for (uint32_t i = 0; i < plan_.graph_.inputs.size(); ++i) input_[plan_.graph_.inputs[i]] = i;
   }
 
-  // Whatever somebody outside the trace still holds (an output, a leaf's gradient) keeps its own memory, and replays
-  // write there.
+  // Whatever somebody outside the trace still holds (an output, a leaf's gradient) keeps its own memory, and
+  // replays write there.
   void find_escaped() {
     std::unordered_map<const Storage*, long> traced;
     for (const ValuePtr& v : values_) ++traced[v->storage.get()];
     outside_.resize(values_.size());
     for (uint32_t v = 0; v < values_.size(); ++v) {
       const bool made = made_by_[root_[v]] != kNone;
-      const bool held = values_[v].use_count() > 1 || values_[v]->storage.use_count() > traced[values_[v]->storage.get()];
+      const bool held =
+          values_[v].use_count() > 1 || values_[v]->storage.use_count() > traced[values_[v]->storage.get()];
       if (!made || held) outside_[root_[v]] = true;
     }
   }
@@ -131,7 +134,9 @@ class Plan::Builder {
     if (total) plan_.arena_ = std::make_shared<Storage>(backend_of_plan(), total);
   }
 
-  Backend& backend_of_plan() const { return values_.empty() ? cpu_backend() : values_[0]->storage->backend(); }
+  Backend& backend_of_plan() const {
+    return values_.empty() ? cpu_backend() : values_[0]->storage->backend();
+  }
 
   void make_calls() {
     std::unordered_set<Storage*> written;
@@ -145,7 +150,8 @@ class Plan::Builder {
         if (outside_[root_[v]]) written.insert(values_[v]->storage.get());
       }
       for (size_t i = 0; i < call.in.size(); ++i)
-        if ((call.op->updates() >> i) & 1u && outside_[root_[call.in[i]]] && input_[root_[call.in[i]]] == kNone)
+        if ((call.op->updates() >> i) & 1u && outside_[root_[call.in[i]]] &&
+            input_[root_[call.in[i]]] == kNone)
           written.insert(values_[call.in[i]]->storage.get());
       if (scratch_[c] != kNone)
         made.scratch = contiguous_view(plan_.arena_->data() + offsets_[scratch_[c]],
@@ -159,9 +165,12 @@ class Plan::Builder {
     View view = values_[v]->view();
     const uint32_t root = root_[v];
     const int64_t within = values_[v]->offset - values_[root]->offset;
-    if (input_[root] != kNone) plan_.patches_.push_back({plan_.views_.size(), input_[root], within});
-    else if (!outside_[root]) view.data = plan_.arena_->data() + offsets_[block_[root]] + within;
-    else plan_.outside_.push_back(values_[root]->storage);
+    if (input_[root] != kNone)
+      plan_.patches_.push_back({plan_.views_.size(), input_[root], within});
+    else if (!outside_[root])
+      view.data = plan_.arena_->data() + offsets_[block_[root]] + within;
+    else
+      plan_.outside_.push_back(values_[root]->storage);
     plan_.views_.push_back(view);
   }
 
@@ -205,7 +214,8 @@ const Tensors& Plan::run(std::span<const Tensor> inputs) {
 }
 
 const Tensors& detail::PlanCache::run(std::span<const Tensor> inputs) {
-  if (Trace::current()) throw Error("compile: a compiled function was called while tracing; call the plain function");
+  if (Trace::current())
+    throw Error("compile: a compiled function was called while tracing; call the plain function");
   for (const auto& plan : plans_)
     if (plan->fits(inputs)) return plan->run(inputs);
   plans_.push_back(std::make_unique<Plan>(f_, inputs));

@@ -1,5 +1,5 @@
-// Plan: a traced step made ready to replay: a flat list of kernel calls over memory laid out beforehand. A replay
-// allocates nothing and gives the bits that running the function again would give.
+// Plan: a traced step made ready to replay: a flat list of kernel calls over memory laid out beforehand. A
+// replay allocates nothing and gives the bits that running the function again would give.
 #pragma once
 
 #include <array>
@@ -71,9 +71,12 @@ class VARVE_API PlanCache {
 template <class F, size_t... k>
 Tensors call_with(F& f, const Tensors& in, std::index_sequence<k...>) {
   using Result = decltype(f(in[k]...));
-  if constexpr (std::is_void_v<Result>) return f(in[k]...), Tensors{};
-  else if constexpr (std::is_same_v<Result, Tensor>) return {f(in[k]...)};
-  else return f(in[k]...);
+  if constexpr (std::is_void_v<Result>)
+    return f(in[k]...), Tensors{};
+  else if constexpr (std::is_same_v<Result, Tensor>)
+    return {f(in[k]...)};
+  else
+    return f(in[k]...);
 }
 }  // namespace detail
 
@@ -84,13 +87,15 @@ class Compiled {
   explicit Compiled(std::function<Tensors(const Tensors&)> f) : cache_(std::move(f)) {}
 
   template <class... Args>
-  Result operator()(const Args&... args)
-    requires(sizeof...(Args) == kInputs && (std::is_same_v<Args, Tensor> && ...))
-  {
+  Result operator()(const Args&... args) requires(sizeof...(Args) == kInputs &&
+                                                  (std::is_same_v<Args, Tensor> && ...)) {
     const std::array<Tensor, kInputs> in{args...};
-    if constexpr (std::is_void_v<Result>) cache_.run(in);
-    else if constexpr (std::is_same_v<Result, Tensor>) return cache_.run(in)[0];
-    else return cache_.run(in);
+    if constexpr (std::is_void_v<Result>)
+      cache_.run(in);
+    else if constexpr (std::is_same_v<Result, Tensor>)
+      return cache_.run(in)[0];
+    else
+      return cache_.run(in);
   }
   // The plans made so far.
   const std::vector<std::unique_ptr<Plan>>& plans() const { return cache_.plans(); }
@@ -102,15 +107,15 @@ class Compiled {
 namespace detail {
 template <class F, class Result, class... Args>
 auto compile_signature(F f, Result (F::*)(Args...) const) {
-  return Compiled<sizeof...(Args), Result>([f = std::move(f)](const Tensors& in) {
-    return call_with(f, in, std::index_sequence_for<Args...>{});
-  });
+  return Compiled<sizeof...(Args), Result>(
+      [f = std::move(f)](const Tensors& in) { return call_with(f, in, std::index_sequence_for<Args...>{}); });
 }
 }  // namespace detail
 
 // compile([&](const Tensor& x, const Tensor& y) { ...; loss.backward(); adam.step(); return loss; })
-// The lambda takes tensors and returns a Tensor, Tensors or nothing. Its host code runs only while it is traced; what
-// changes between calls must be an argument or a tensor. What it returns is overwritten by the next call.
+// The lambda takes tensors and returns a Tensor, Tensors or nothing. Its host code runs only while it is
+// traced; what changes between calls must be an argument or a tensor. What it returns is overwritten by the
+// next call.
 template <class F>
 auto compile(F f) {
   return detail::compile_signature(std::move(f), &F::operator());

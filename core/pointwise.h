@@ -1,12 +1,13 @@
 // Pointwise functions: value and slopes, written once for any number V, with no Tensor in sight.
 //
-// V is a register of lanes on the CPU, a scalar on a GPU thread and in the reference backend, and a Tensor where a
-// slope is itself differentiated. So a function is branch-free, built from + - * / and comparisons, from select,
-// indicator and the named functions found by overload, and from double constants.
+// V is a register of lanes on the CPU, a scalar on a GPU thread and in the reference backend, and a Tensor
+// where a slope is itself differentiated. So a function is branch-free, built from + - * / and comparisons,
+// from select, indicator and the named functions found by overload, and from double constants.
 //
-// To add one: write a struct here, put it in the list at its end, declare its user function (ops/pointwise.h), and
-// give its samples (tests/core/samples.h). d<i>(inputs..., y) is the derivative dy/d(input i);
-// only what slopes_read and slopes_read_output name may be looked at there: the rest are placeholders.
+// To add one: write a struct here, put it in the list at its end, declare its user function
+// (ops/pointwise.h), and give its samples (tests/core/samples.h). d<i>(inputs..., y) is the derivative
+// dy/d(input i); only what slopes_read and slopes_read_output name may be looked at there: the rest are
+// placeholders.
 #pragma once
 
 #include <array>
@@ -26,31 +27,49 @@ enum class Result : uint8_t { same, boolean };
 struct About {
   std::string_view name;
   int inputs = 1;
-  unsigned slopes_read = 0;        // bit i: some slope reads input i
-  bool slopes_read_output = false; // some slope reads y
+  unsigned slopes_read = 0;         // bit i: some slope reads input i
+  bool slopes_read_output = false;  // some slope reads y
   Domain domain = Domain::floating;
   Result result = Result::same;
-  bool condition = false;          // input 0 is bool and selects
+  bool condition = false;  // input 0 is bool and selects
 };
 
 // Numbers that are plain scalars.
 template <class T>
 concept Scalar = std::is_arithmetic_v<T>;
 using std::abs, std::cos, std::erf, std::exp, std::log, std::log1p, std::pow, std::sin, std::sqrt, std::tanh;
-template <Scalar T> VARVE_HD T select(bool c, T a, std::type_identity_t<T> b) { return c ? a : b; }
-template <Scalar T> VARVE_HD T indicator(bool c, T) { return c ? T(1) : T(0); }
-template <Scalar T> VARVE_HD T rsqrt(T x) { return T(1) / sqrt(x); }
+template <Scalar T>
+VARVE_HD T select(bool c, T a, std::type_identity_t<T> b) {
+  return c ? a : b;
+}
+template <Scalar T>
+VARVE_HD T indicator(bool c, T) {
+  return c ? T(1) : T(0);
+}
+template <Scalar T>
+VARVE_HD T rsqrt(T x) {
+  return T(1) / sqrt(x);
+}
 // NaN if either is NaN.
-template <Scalar T> VARVE_HD T maximum(T a, std::type_identity_t<T> b) { return a != a ? a : (a < b || b != b) ? b : a; }
-template <Scalar T> VARVE_HD T minimum(T a, std::type_identity_t<T> b) { return a != a ? a : (b < a || b != b) ? b : a; }
+template <Scalar T>
+VARVE_HD T maximum(T a, std::type_identity_t<T> b) {
+  return a != a ? a : (a < b || b != b) ? b : a;
+}
+template <Scalar T>
+VARVE_HD T minimum(T a, std::type_identity_t<T> b) {
+  return a != a ? a : (b < a || b != b) ? b : a;
+}
 VARVE_HD inline uint64_t abs(uint64_t x) { return x; }
 
 // The slope of a function that only passes its input on: times One is no work.
 struct One {};
-template <class V> VARVE_HD V operator*(V v, One) { return v; }
+template <class V>
+VARVE_HD V operator*(V v, One) {
+  return v;
+}
 
-
-// ---- one input --------------------------------------------------------------------------------------------------
+// ---- one input
+// --------------------------------------------------------------------------------------------------
 
 struct Neg {
   static constexpr About kAbout{.name = "neg", .domain = Domain::numeric};
@@ -150,7 +169,8 @@ struct Clamp {  // x held within [low, high]; NaN stays NaN
   VARVE_HD auto d0(auto x, auto) const { return indicator(x >= low, x) * indicator(x <= high, x); }
 };
 
-// ---- two inputs -------------------------------------------------------------------------------------------------
+// ---- two inputs
+// -------------------------------------------------------------------------------------------------
 
 struct Add {
   static constexpr About kAbout{.name = "add", .inputs = 2, .domain = Domain::numeric};
@@ -224,18 +244,20 @@ struct GreaterEqual {
   static VARVE_HD auto value(auto a, auto b) { return a >= b; }
 };
 
-// ---- three inputs -----------------------------------------------------------------------------------------------
+// ---- three inputs
+// -----------------------------------------------------------------------------------------------
 
 struct Where {  // a where c, else b; c is bool
-  static constexpr About kAbout{.name = "where", .inputs = 3, .slopes_read = 1, .domain = Domain::numeric, .condition = true};
+  static constexpr About kAbout{
+      .name = "where", .inputs = 3, .slopes_read = 1, .domain = Domain::numeric, .condition = true};
   static VARVE_HD auto value(auto c, auto a, auto b) { return select(c != 0.0, a, b); }
   static VARVE_HD auto d1(auto c, auto a, auto, auto) { return indicator(c != 0.0, a); }
   static VARVE_HD auto d2(auto c, auto, auto b, auto) { return indicator(c == 0.0, b); }
 };
 
 // Every pointwise function. The order is free: files store names, and tables are built from it.
-using Functions =
-    List<Neg, Abs, Exp, Log, Log1p, Sqrt, Rsqrt, Sin, Cos, Tanh, Sigmoid, Relu, Gelu, Silu, Softplus, Erf, Clamp,
-         Add, Sub, Mul, Div, Pow, Maximum, Minimum, Equal, NotEqual, Less, LessEqual, Greater, GreaterEqual, Where>;
+using Functions = List<Neg, Abs, Exp, Log, Log1p, Sqrt, Rsqrt, Sin, Cos, Tanh, Sigmoid, Relu, Gelu, Silu,
+                       Softplus, Erf, Clamp, Add, Sub, Mul, Div, Pow, Maximum, Minimum, Equal, NotEqual, Less,
+                       LessEqual, Greater, GreaterEqual, Where>;
 
 }  // namespace varve::pointwise

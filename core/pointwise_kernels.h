@@ -1,31 +1,43 @@
-// The kernels of the pointwise family: every function, every slope of one, and the optimizers' in-place updates.
+// The kernels of the pointwise family: every function, every slope of one, and the optimizers' in-place
+// updates.
 #pragma once
 
 #include <varve/core/pointwise.h>
 
 namespace varve::pointwise {
 
-// ---- slopes as functions ----------------------------------------------------------------------------------------
+// ---- slopes as functions
+// ----------------------------------------------------------------------------------------
 
 namespace detail {
 template <class F, int I, size_t... k>
 consteval bool has_slope(std::index_sequence<k...>) {
-  if constexpr (I == 0) return requires(F f) { f.d0((static_cast<void>(k), 0.0)...); };
-  if constexpr (I == 1) return requires(F f) { f.d1((static_cast<void>(k), 0.0)...); };
-  if constexpr (I == 2) return requires(F f) { f.d2((static_cast<void>(k), 0.0)...); };
+  if constexpr (I == 0) return requires(F f) {
+      f.d0((static_cast<void>(k), 0.0)...);
+    };
+  if constexpr (I == 1) return requires(F f) {
+      f.d1((static_cast<void>(k), 0.0)...);
+    };
+  if constexpr (I == 2) return requires(F f) {
+      f.d2((static_cast<void>(k), 0.0)...);
+    };
   return false;
 }
 }  // namespace detail
 
 // Whether F has a derivative with respect to input I.
 template <class F, int I>
-concept HasSlope = I < F::kAbout.inputs && detail::has_slope<F, I>(std::make_index_sequence<F::kAbout.inputs + 1>{});
+concept HasSlope =
+    I < F::kAbout.inputs&& detail::has_slope<F, I>(std::make_index_sequence<F::kAbout.inputs + 1>{});
 
 template <int I>
 VARVE_HD auto slope(const auto& f, auto... v) {
-  if constexpr (I == 0) return f.d0(v...);
-  else if constexpr (I == 1) return f.d1(v...);
-  else return f.d2(v...);
+  if constexpr (I == 0)
+    return f.d0(v...);
+  else if constexpr (I == 1)
+    return f.d1(v...);
+  else
+    return f.d2(v...);
 }
 
 // Positions of what the slopes of F read among (inputs..., y).
@@ -42,7 +54,8 @@ struct SlopeReads {
   }
 };
 
-// dx_I = dy * dF/dx_I, of inputs (dy, then what the slopes read). A function like any other, with F's constants.
+// dx_I = dy * dF/dx_I, of inputs (dy, then what the slopes read). A function like any other, with F's
+// constants.
 template <class F, int I>
 struct Slope : F {
   using Function = F;
@@ -71,15 +84,19 @@ consteval bool slope_is_one(std::index_sequence<k...>) {
 }  // namespace detail
 // Whether dF/d(input I) is 1 everywhere: then no kernel is needed.
 template <class F, int I>
-inline constexpr bool kSlopeIsOne = detail::slope_is_one<F, I>(std::make_index_sequence<F::kAbout.inputs + 1>{});
+inline constexpr bool kSlopeIsOne =
+    detail::slope_is_one<F, I>(std::make_index_sequence<F::kAbout.inputs + 1>{});
 
 namespace detail {
 template <class F, int I>
 auto slope_if() {
   if constexpr (HasSlope<F, I>)
-    if constexpr (!kSlopeIsOne<F, I>) return List<Slope<F, I>>{};
-    else return List<>{};
-  else return List<>{};
+    if constexpr (!kSlopeIsOne<F, I>)
+      return List<Slope<F, I>>{};
+    else
+      return List<>{};
+  else
+    return List<>{};
 }
 template <class F, int I>
 using SlopeIf = decltype(slope_if<F, I>());
@@ -89,9 +106,11 @@ auto slopes_of(List<Fs...>) -> Concat<SlopeIf<Fs, 0>..., SlopeIf<Fs, 1>..., Slop
 
 using Slopes = decltype(detail::slopes_of(Functions{}));
 
-// ---- updates: several outputs, written over their inputs ---------------------------------------------------------
+// ---- updates: several outputs, written over their inputs
+// ---------------------------------------------------------
 
-// Inputs p, g, b, lr; outputs p, b. g += decay p; b = momentum b + g; p -= lr (nesterov ? g + momentum b : b).
+// Inputs p, g, b, lr; outputs p, b. g += decay p; b = momentum b + g; p -= lr (nesterov ? g + momentum b :
+// b).
 struct SgdUpdate {
   static constexpr About kAbout{.name = "sgd_update", .inputs = 4};
   double momentum = 0, weight_decay = 0, nesterov = 0;
@@ -109,7 +128,8 @@ struct SgdUpdate {
 };
 
 // Adam (Kingma and Ba, arXiv:1412.6980) and AdamW (Loshchilov and Hutter, arXiv:1711.05101).
-// Inputs p, g, m, v, rate = lr / (1 - beta1^t), root = sqrt(1 - beta2^t), keep = 1 - lr decay; outputs p, m, v.
+// Inputs p, g, m, v, rate = lr / (1 - beta1^t), root = sqrt(1 - beta2^t), keep = 1 - lr decay; outputs p, m,
+// v.
 struct AdamUpdate {
   static constexpr About kAbout{.name = "adam_update", .inputs = 7};
   double beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weight_decay = 0;
@@ -130,7 +150,8 @@ struct AdamUpdate {
 
 using Updates = List<SgdUpdate, AdamUpdate>;
 
-// ---- the table every backend fills --------------------------------------------------------------------------------
+// ---- the table every backend fills
+// --------------------------------------------------------------------------------
 
 using Kernels = Concat<Functions, Slopes, Updates>;
 
@@ -147,16 +168,20 @@ inline constexpr size_t constants_in = std::is_empty_v<F> ? 0 : sizeof(F) / size
 template <class F>
 VARVE_HD F with_constants(const double* constants) {
   F f{};
-  if constexpr (constants_in<F> > 0) __builtin_memcpy(static_cast<void*>(&f), constants, sizeof(F));
+  if constexpr (constants_in < F >> 0) __builtin_memcpy(static_cast<void*>(&f), constants, sizeof(F));
   return f;
 }
 
 // How many values F gives, from what its value() returns.
-template <class T> inline constexpr int kOutputsOf = 1;
-template <class V, size_t n> inline constexpr int kOutputsOf<std::array<V, n>> = n;
+template <class T>
+inline constexpr int kOutputsOf = 1;
+template <class V, size_t n>
+inline constexpr int kOutputsOf<std::array<V, n>> = n;
 
 // Calls f with n copies of v: to ask for types and to unpack arrays of inputs.
 template <size_t... k>
-VARVE_HD auto call_value(const auto& f, const auto* v, std::index_sequence<k...>) { return f.value(v[k]...); }
+VARVE_HD auto call_value(const auto& f, const auto* v, std::index_sequence<k...>) {
+  return f.value(v[k]...);
+}
 
 }  // namespace varve::pointwise

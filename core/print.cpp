@@ -93,9 +93,9 @@ class Printer {
     const Shape& shape = values_.shape();
     if (axis == shape.rank()) return fmt::format("{:>{}}", element(base), width_);
     const bool last = axis == shape.rank() - 1;
-    const std::string between =
-        last ? ", " : "," + std::string(static_cast<size_t>(shape.rank() - axis - 1), '\n') +
-                          std::string(static_cast<size_t>(axis) + 1, ' ');
+    const std::string between = last ? ", "
+                                     : "," + std::string(static_cast<size_t>(shape.rank() - axis - 1), '\n') +
+                                           std::string(static_cast<size_t>(axis) + 1, ' ');
     std::string out = "[";
     for (int64_t i : shown(shape[axis], cut_)) {
       if (out.size() > 1) out += between;

@@ -4,7 +4,8 @@
 
 namespace varve {
 
-Generator::Generator(uint64_t seed) : state_(detail::from_bytes(std::array{seed, uint64_t{0}}.data(), 2, DType::u64, {2})) {}
+Generator::Generator(uint64_t seed)
+    : state_(detail::from_bytes(std::array{seed, uint64_t{0}}.data(), 2, DType::u64, {2})) {}
 
 uint64_t Generator::seed() const { return state_.data<uint64_t>()[0]; }
 uint64_t Generator::offset() const { return state_.data<uint64_t>()[1]; }

@@ -1,4 +1,5 @@
-// Random numbers from counters: Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011).
+// Random numbers from counters: Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3",
+// SC 2011).
 #pragma once
 
 #include <array>
@@ -8,13 +9,15 @@
 
 namespace varve {
 
-// Four independent words from (key, counter): the same on every device, in any order, on any number of threads.
+// Four independent words from (key, counter): the same on every device, in any order, on any number of
+// threads.
 VARVE_HD constexpr std::array<uint32_t, 4> philox(uint64_t key, uint64_t counter) {
   uint32_t k0 = static_cast<uint32_t>(key), k1 = static_cast<uint32_t>(key >> 32);
   uint32_t c[4] = {static_cast<uint32_t>(counter), static_cast<uint32_t>(counter >> 32), 0, 0};
   for (int round = 0; round < 10; ++round) {
     const uint64_t p0 = uint64_t{0xD2511F53u} * c[0], p1 = uint64_t{0xCD9E8D57u} * c[2];
-    const uint32_t n0 = static_cast<uint32_t>(p1 >> 32) ^ c[1] ^ k0, n2 = static_cast<uint32_t>(p0 >> 32) ^ c[3] ^ k1;
+    const uint32_t n0 = static_cast<uint32_t>(p1 >> 32) ^ c[1] ^ k0,
+                   n2 = static_cast<uint32_t>(p0 >> 32) ^ c[3] ^ k1;
     c[1] = static_cast<uint32_t>(p1), c[3] = static_cast<uint32_t>(p0), c[0] = n0, c[2] = n2;
     k0 += 0x9E3779B9u, k1 += 0xBB67AE85u;
   }

@@ -29,7 +29,8 @@ bool all_finite(const Tensor& t) {
 
 }  // namespace
 
-// A chain of a million nodes must not be destroyed by recursion: the first to go collects the others in a list.
+// A chain of a million nodes must not be destroyed by recursion: the first to go collects the others in a
+// list.
 Node::~Node() {
   if (inputs.empty()) return;
   if (modes.doomed) {
@@ -70,7 +71,8 @@ void check_for_anomaly(const AnyOp& op, std::span<const Tensor> in, std::span<co
   throw Error(fmt::format("anomaly: {} made a NaN or infinity of finite inputs ({})", to_string(op), inputs));
 }
 
-// ---- saved values -------------------------------------------------------------------------------------------------
+// ---- saved values
+// -------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -79,13 +81,15 @@ const ValuePtr& checked(const Node& node, const std::vector<SavedValue>& saved, 
     throw Error(fmt::format("backward: what {} kept was freed by an earlier sweep; pass retain to keep it",
                             node.op->name().name));
   if (i >= saved.size() || !saved[i].value)
-    throw Error(fmt::format("{}: vjp reads {} {}, which keep() does not name", node.op->name().name, what, i));
+    throw Error(
+        fmt::format("{}: vjp reads {} {}, which keep() does not name", node.op->name().name, what, i));
   const Storage& storage = *saved[i].value->storage;
   if (storage.version() != saved[i].version)
-    throw Error(fmt::format("backward: {} {} of {}{}{} was changed in place after it was used (version {}, kept {}); "
-                            "change a clone, or after backward",
-                            what, i, node.op->name().name, storage.label().empty() ? "" : ", ", storage.label(),
-                            storage.version(), saved[i].version));
+    throw Error(
+        fmt::format("backward: {} {} of {}{}{} was changed in place after it was used (version {}, kept {}); "
+                    "change a clone, or after backward",
+                    what, i, node.op->name().name, storage.label().empty() ? "" : ", ", storage.label(),
+                    storage.version(), saved[i].version));
   return saved[i].value;
 }
 

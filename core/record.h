@@ -1,7 +1,8 @@
 // The record autograd keeps while you compute, and the sweep back through it.
 //
-// A node holds its op, the edges of its inputs, and the values its vjp asked to keep; a value has no edge, so no cycle
-// can form. Leaves are nodes without an op: their gradient lies there. Destruction and backward use worklists.
+// A node holds its op, the edges of its inputs, and the values its vjp asked to keep; a value has no edge, so
+// no cycle can form. Leaves are nodes without an op: their gradient lies there. Destruction and backward use
+// worklists.
 #pragma once
 
 #include <functional>
@@ -17,14 +18,14 @@ struct SavedValue {
 };
 
 struct Node {
-  OpPtr op;                 // null for a leaf
-  uint64_t depth = 0;       // 1 + the deepest input: a topological order
-  std::vector<Edge> inputs; // empty edges where no gradient is wanted
+  OpPtr op;                  // null for a leaf
+  uint64_t depth = 0;        // 1 + the deepest input: a topological order
+  std::vector<Edge> inputs;  // empty edges where no gradient is wanted
   Specs in_specs, out_specs;
   std::vector<SavedValue> saved_in, saved_out;  // empty where not kept
-  bool freed = false;       // a sweep has released what was saved
+  bool freed = false;                           // a sweep has released what was saved
 
-  Tensor grad;              // a leaf's gradient
+  Tensor grad;                                                                   // a leaf's gradient
   std::vector<std::pair<uint32_t, std::function<Tensor(const Tensor&)>>> hooks;  // by output
 
   Node() = default;
@@ -33,7 +34,8 @@ struct Node {
   Node& operator=(const Node&) = delete;
 };
 
-// What a vjp sees of its op's past: specs always, values where keep() said so. Values come back with their edges.
+// What a vjp sees of its op's past: specs always, values where keep() said so. Values come back with their
+// edges.
 class VARVE_API Saved {
  public:
   Saved(const std::shared_ptr<Node>& node, uint32_t wanted) : node_(node), wanted_(wanted) {}
@@ -49,17 +51,20 @@ class VARVE_API Saved {
   uint32_t wanted_;
 };
 
-// d(sum of outputs times seeds)/d(inputs), returned and not accumulated; undefined for inputs not reached. An undefined
-// seed means ones. create_graph records the sweep itself, so that its result can be differentiated again.
+// d(sum of outputs times seeds)/d(inputs), returned and not accumulated; undefined for inputs not reached. An
+// undefined seed means ones. create_graph records the sweep itself, so that its result can be differentiated
+// again.
 struct GradOptions {
   bool create_graph = false;
   bool retain = false;  // keep what the record saved, for another sweep
 };
-VARVE_API Tensors grad(const Tensors& outputs, const Tensors& inputs, const Tensors& seeds = {}, GradOptions = {});
+VARVE_API Tensors grad(const Tensors& outputs, const Tensors& inputs, const Tensors& seeds = {},
+                       GradOptions = {});
 
-// vjp of a function made of ops: re-records f at `inputs` and differentiates it. For ops whose run is a fused kernel
-// of a formula; works to any order.
-VARVE_API Tensors vjp_of(const std::function<Tensor(const Tensors&)>& f, const Tensors& inputs, const Tensor& dy);
+// vjp of a function made of ops: re-records f at `inputs` and differentiates it. For ops whose run is a fused
+// kernel of a formula; works to any order.
+VARVE_API Tensors vjp_of(const std::function<Tensor(const Tensors&)>& f, const Tensors& inputs,
+                         const Tensor& dy);
 
 // Whether ops are recorded for backward on this thread.
 VARVE_API bool grad_enabled();
@@ -86,8 +91,8 @@ decltype(auto) no_grad(F&& f) {
   return std::forward<F>(f)();
 }
 
-// While one lives, every op on this thread is checked: the first to make a NaN or infinity of finite inputs is an Error
-// that names it; so is a vjp that does.
+// While one lives, every op on this thread is checked: the first to make a NaN or infinity of finite inputs
+// is an Error that names it; so is a vjp that does.
 class VARVE_API DetectAnomaly {
  public:
   DetectAnomaly();

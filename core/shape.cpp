@@ -58,8 +58,8 @@ std::string to_string(const Dims& dims) { return fmt::format("[{}]", fmt::join(d
 int normalize_axis(int64_t axis, int rank, const char* operation) {
   const int64_t found = axis < 0 ? axis + rank : axis;
   if (found < 0 || found >= rank)
-    throw ShapeError(fmt::format("{}: axis {} of a tensor with {} axes; required is {} to {}", operation, axis,
-                                 rank, -rank, rank - 1));
+    throw ShapeError(fmt::format("{}: axis {} of a tensor with {} axes; required is {} to {}", operation,
+                                 axis, rank, -rank, rank - 1));
   return static_cast<int>(found);
 }
 
@@ -68,7 +68,8 @@ Axes normalize_axes(const Axes& axes, int rank, const char* operation) {
   for (int i = 0; i < rank; ++i) {
     const auto is_i = [&](int64_t axis) { return normalize_axis(axis, rank, operation) == i; };
     const auto times = std::count_if(axes.begin(), axes.end(), is_i);
-    if (times > 1) throw ShapeError(fmt::format("{}: axis {} given twice in {}", operation, i, to_string(axes)));
+    if (times > 1)
+      throw ShapeError(fmt::format("{}: axis {} given twice in {}", operation, i, to_string(axes)));
     if (times == 1 || axes.empty()) sorted.push_back(i);
   }
   if (rank == 0)
@@ -83,8 +84,9 @@ Shape broadcast(const Shape& a, const Shape& b, const char* operation) {
   for (int i = 1; i <= rank; ++i) {
     const int64_t x = i <= a.rank() ? a[a.rank() - i] : 1, y = i <= b.rank() ? b[b.rank() - i] : 1;
     if (x != y && x != 1 && y != 1)
-      throw ShapeError(fmt::format("{}: shapes {} and {} do not broadcast; sizes {} and {} differ and neither is 1",
-                                   operation, to_string(a), to_string(b), x, y));
+      throw ShapeError(
+          fmt::format("{}: shapes {} and {} do not broadcast; sizes {} and {} differ and neither is 1",
+                      operation, to_string(a), to_string(b), x, y));
     out[rank - i] = x == 1 ? y : x;
   }
   return out;

@@ -1,4 +1,5 @@
-// Dims: up to eight integers held in place, so that shapes cost no allocation. Shape, Strides and Axes are uses of it.
+// Dims: up to eight integers held in place, so that shapes cost no allocation. Shape, Strides and Axes are
+// uses of it.
 #pragma once
 
 #include <algorithm>
@@ -46,9 +47,9 @@ using Shape = Dims;    // sizes, outermost first; [] is a scalar
 using Strides = Dims;  // steps in elements, one for each axis; 0 where broadcast, negative where flipped
 using Axes = Dims;     // axis numbers; negative ones count from the end
 
-VARVE_API int64_t numel(const Shape& shape);             // product; ShapeError if negative or beyond int64
+VARVE_API int64_t numel(const Shape& shape);  // product; ShapeError if negative or beyond int64
 VARVE_API Strides contiguous_strides(const Shape& shape);
-VARVE_API std::string to_string(const Dims& dims);       // "[64, 784]"
+VARVE_API std::string to_string(const Dims& dims);  // "[64, 784]"
 
 // The axis in 0..rank-1; ShapeError naming `operation` when out of range.
 VARVE_API int normalize_axis(int64_t axis, int rank, const char* operation);

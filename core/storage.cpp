@@ -3,7 +3,10 @@
 namespace varve {
 
 Storage::Storage(Backend& backend, size_t bytes)
-    : backend_(&backend), data_(static_cast<std::byte*>(backend.allocate(bytes))), bytes_(bytes), owned_(true) {}
+    : backend_(&backend),
+      data_(static_cast<std::byte*>(backend.allocate(bytes))),
+      bytes_(bytes),
+      owned_(true) {}
 
 Storage::Storage(Backend& backend, void* data, size_t bytes, std::shared_ptr<const void> owner)
     : backend_(&backend),

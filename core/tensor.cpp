@@ -15,9 +15,10 @@ const void* Tensor::readable(DType dtype) const {
   Trace::forbid_reading("data");
   const View v = view();
   if (v.dtype != dtype)
-    throw DTypeError(fmt::format("data: read as {}, the tensor is {}; ask for that type, or cast", name_of(dtype),
-                                 name_of(v.dtype)));
-  if (device() != kCpu) throw DeviceError(fmt::format("data: the tensor is on {}; move it to the CPU", to_string(device())));
+    throw DTypeError(fmt::format("data: read as {}, the tensor is {}; ask for that type, or cast",
+                                 name_of(dtype), name_of(v.dtype)));
+  if (device() != kCpu)
+    throw DeviceError(fmt::format("data: the tensor is on {}; move it to the CPU", to_string(device())));
   if (!varve::is_contiguous(v))
     throw ShapeError(fmt::format("data: shape {} with strides {} is not contiguous; use contiguous(x)",
                                  to_string(v.shape), to_string(v.strides)));
@@ -33,7 +34,8 @@ void* Tensor::writable(DType dtype) const {
 void Tensor::read_item(DType dtype, void* out) const {
   Trace::forbid_reading("item");
   if (numel() != 1)
-    throw ShapeError(fmt::format("item: shape {} has {} elements; required is one", to_string(shape()), numel()));
+    throw ShapeError(
+        fmt::format("item: shape {} has {} elements; required is one", to_string(shape()), numel()));
   value().storage->backend().copy(view(), contiguous_view(out, {dtype, shape()}));
 }
 
@@ -45,7 +47,8 @@ Tensor& Tensor::set_requires_grad(bool on) {
     edge_ = {};
   } else if (!edge_) {
     if (!is_floating(dtype()))
-      throw DTypeError(fmt::format("set_requires_grad: dtype {}; required is a floating type", name_of(dtype())));
+      throw DTypeError(
+          fmt::format("set_requires_grad: dtype {}; required is a floating type", name_of(dtype())));
     edge_.node = std::make_shared<Node>();
     edge_.node->out_specs = {spec()};
   }

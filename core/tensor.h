@@ -64,16 +64,18 @@ class VARVE_API Tensor {
   // Makes this tensor a leaf whose gradient backward() fills, or ends that. Floating types only.
   Tensor& set_requires_grad(bool on = true);
   bool is_leaf() const;
-  // The gradient backward() left at this leaf, undefined if none. Replace it with set_grad, do not write into it.
+  // The gradient backward() left at this leaf, undefined if none. Replace it with set_grad, do not write into
+  // it.
   const Tensor& grad() const;
   void set_grad(Tensor grad) const;
   void zero_grad() const { set_grad({}); }
   // The same value, apart from the record.
   Tensor detach() const { return Tensor(value_); }
-  // Adds d(this)/d(leaf) times `seed` to the grad of every leaf it depends on. The seed (default: ones) has this
-  // tensor's shape. Frees what the record keeps unless `retain`.
+  // Adds d(this)/d(leaf) times `seed` to the grad of every leaf it depends on. The seed (default: ones) has
+  // this tensor's shape. Frees what the record keeps unless `retain`.
   void backward(const Tensor& seed = {}, bool retain = false) const;
-  // Calls `hook` with the gradient of this tensor when backward computes it; what it returns, if defined, replaces it.
+  // Calls `hook` with the gradient of this tensor when backward computes it; what it returns, if defined,
+  // replaces it.
   void on_grad(std::function<Tensor(const Tensor&)> hook) const;
 
   // ---- in place; not recorded, so an error where a gradient is required (outside no_grad) ----

@@ -12,8 +12,14 @@ struct List {
 };
 
 namespace detail {
-template <class... Lists> struct ConcatOf { using type = List<>; };
-template <class... As> struct ConcatOf<List<As...>> { using type = List<As...>; };
+template <class... Lists>
+struct ConcatOf {
+  using type = List<>;
+};
+template <class... As>
+struct ConcatOf<List<As...>> {
+  using type = List<As...>;
+};
 template <class... As, class... Bs, class... Rest>
 struct ConcatOf<List<As...>, List<Bs...>, Rest...> : ConcatOf<List<As..., Bs...>, Rest...> {};
 }  // namespace detail

@@ -44,7 +44,8 @@ using Views = std::span<const View>;
 VARVE_API bool is_contiguous(const View& view);
 // A contiguous view of `spec` over `data`.
 VARVE_API View contiguous_view(void* data, const Spec& spec);
-// The same elements seen with shape `shape`, by stride 0 where broadcast. `shape` must be what broadcasting gives.
+// The same elements seen with shape `shape`, by stride 0 where broadcast. `shape` must be what broadcasting
+// gives.
 VARVE_API View expanded(const View& view, const Shape& shape);
 
 }  // namespace varve

@@ -7,19 +7,25 @@
 namespace varve::cpu {
 namespace {
 
-// To floating types: to nearest. From floating to integer: truncated, saturated, NaN to 0. Between integers: wrapped.
+// To floating types: to nearest. From floating to integer: truncated, saturated, NaN to 0. Between integers:
+// wrapped.
 template <class To, class From>
 To converted(From x) {
-  if constexpr (std::is_same_v<To, From>) return x;
-  else if constexpr (std::is_same_v<To, bool>) return x != From(0);
-  else if constexpr (std::is_same_v<To, Half> || std::is_same_v<To, BFloat16>) return To(static_cast<float>(x));
+  if constexpr (std::is_same_v<To, From>)
+    return x;
+  else if constexpr (std::is_same_v<To, bool>)
+    return x != From(0);
+  else if constexpr (std::is_same_v<To, Half> || std::is_same_v<To, BFloat16>)
+    return To(static_cast<float>(x));
   else if constexpr (std::is_integral_v<To> && std::is_floating_point_v<From>) {
     constexpr From kLow = static_cast<From>(std::numeric_limits<To>::min());
-    constexpr From kHigh = static_cast<From>(std::numeric_limits<To>::max() / 2 + 1) * From(2);  // max + 1, exact
-    return !(x > kLow) ? (x == x ? std::numeric_limits<To>::min() : To(0))
+    constexpr From kHigh =
+        static_cast<From>(std::numeric_limits<To>::max() / 2 + 1) * From(2);  // max + 1, exact
+    return !(x > kLow)  ? (x == x ? std::numeric_limits<To>::min() : To(0))
            : x >= kHigh ? std::numeric_limits<To>::max()
                         : static_cast<To>(x);
-  } else return static_cast<To>(x);
+  } else
+    return static_cast<To>(x);
 }
 
 template <class From, class To>
@@ -27,10 +33,13 @@ void load(const void* from, int64_t stride, void* to, int64_t n) {
   const From* x = static_cast<const From*>(from);
   To* y = static_cast<To*>(to);
   const auto value = [](const From& v) {
-    if constexpr (std::is_same_v<From, Half> || std::is_same_v<From, BFloat16>) return converted<To>(static_cast<float>(v));
-    else return converted<To>(v);
+    if constexpr (std::is_same_v<From, Half> || std::is_same_v<From, BFloat16>)
+      return converted<To>(static_cast<float>(v));
+    else
+      return converted<To>(v);
   };
-  if (stride == 0) std::fill_n(y, n, value(*x));
+  if (stride == 0)
+    std::fill_n(y, n, value(*x));
   else if (stride == 1)
     for (int64_t i = 0; i < n; ++i) y[i] = value(x[i]);
   else

@@ -23,13 +23,14 @@ void check_indices(const View& index, int64_t size, const char* op) {
     for (int64_t i = 0; i < count; ++i) {
       const int64_t found = index.as<const int64_t>()[offset + i * space.inner_stride(o)];
       if (found < -size || found >= size)
-        throw ShapeError(fmt::format("{}: index {} for an axis of size {}; required is {} to {}", op, found, size,
-                                     -size, size - 1));
+        throw ShapeError(fmt::format("{}: index {} for an axis of size {}; required is {} to {}", op, found,
+                                     size, -size, size - 1));
     }
   });
 }
 
-// `v` with stride 0 along `axis` and the size that `shape` has there: what lies at the axis is found by index instead.
+// `v` with stride 0 along `axis` and the size that `shape` has there: what lies at the axis is found by index
+// instead.
 View pinned(View v, int axis, const Shape& shape) {
   v.shape[axis] = shape[axis];
   v.strides[axis] = 0;
@@ -40,7 +41,8 @@ template <class T>
 T sum_of(T a, T b) {
   if constexpr (std::is_same_v<T, Half> || std::is_same_v<T, BFloat16>)
     return T(static_cast<float>(a) + static_cast<float>(b));
-  else return static_cast<T>(a + b);
+  else
+    return static_cast<T>(a + b);
 }
 
 template <class T>
@@ -94,7 +96,8 @@ void drive_gather(const View& in, const View& index, int axis, const View& out) 
 void drive_scatter_add(const View& in, const View& index, int axis, const View& out) {
   if (in.numel() == 0) return;
   check_indices(index, out.shape[axis], "scatter_add");
-  // Threads take blocks of the last axis, if that is not the one scattered along: no two write the same element.
+  // Threads take blocks of the last axis, if that is not the one scattered along: no two write the same
+  // element.
   constexpr int64_t kBlock = 256;
   const int last = in.rank() - 1;
   const bool cut = last != axis && in.numel() >= kTaskWork;

@@ -9,15 +9,15 @@ namespace {
 
 // The output of one product cut into tiles of about equal work.
 struct Tiles {
-  int64_t rows, columns;          // of a tile
-  int64_t down, across;           // how many
+  int64_t rows, columns;  // of a tile
+  int64_t down, across;   // how many
   int64_t count() const { return down * across; }
 };
 
 int64_t round_up(int64_t value, int64_t step) { return (value + step - 1) / step * step; }
 
-// One tile while a product is small; up to 16 when it is large. Rows go in multiples of 48 and columns of 64, so that
-// the kernel's register blocks (up to 24 x 32) come out whole.
+// One tile while a product is small; up to 16 when it is large. Rows go in multiples of 48 and columns of 64,
+// so that the kernel's register blocks (up to 24 x 32) come out whole.
 Tiles tiles_for(int64_t m, int64_t n, int64_t k) {
   constexpr double kTileWork = 4e6;  // multiply-adds
   constexpr int64_t kMost = 16;
@@ -25,10 +25,14 @@ Tiles tiles_for(int64_t m, int64_t n, int64_t k) {
   const auto wanted = std::clamp<int64_t>(static_cast<int64_t>(work / kTileWork), 1, kMost);
   int64_t down = 1, across = 1;
   while (down * across < wanted) {
-    if (m / down >= n / across && m / down >= 96) down *= 2;
-    else if (n / across >= 128) across *= 2;
-    else if (m / down >= 96) down *= 2;
-    else break;
+    if (m / down >= n / across && m / down >= 96)
+      down *= 2;
+    else if (n / across >= 128)
+      across *= 2;
+    else if (m / down >= 96)
+      down *= 2;
+    else
+      break;
   }
   Tiles t{};
   t.rows = std::min(m, round_up((m + down - 1) / down, 48));

@@ -1,4 +1,5 @@
-// Pointwise functions, copies and fills: chunks of 512 elements, gathered or converted only where they must be.
+// Pointwise functions, copies and fills: chunks of 512 elements, gathered or converted only where they must
+// be.
 #include <cstring>
 
 #include <varve/core/cpu/drivers.h>
@@ -11,8 +12,8 @@ namespace {
 
 constexpr int64_t kChunksPerTask = 32;  // 16,384 elements: worth waking a thread for
 
-// Where chunks begin. Long rows are cut along the inner axis, so that what is contiguous there is used in place;
-// short rows are taken several at a time.
+// Where chunks begin. Long rows are cut along the inner axis, so that what is contiguous there is used in
+// place; short rows are taken several at a time.
 struct Chunks {
   int64_t per_row, rows, inner, total;
 
@@ -85,7 +86,8 @@ void drive_copy(const View& in, const View& out) {
     const bool rows = space.inner_stride(from) == 1 && space.inner_stride(to) == 1;
     if (plain && rows) {
       for_each_run(space, from, first, n, [&](int64_t offset, int64_t done, int64_t count) {
-        std::memcpy(to.at(space.offset(to, first + done)), from.at(offset), static_cast<size_t>(count * from.item));
+        std::memcpy(to.at(space.offset(to, first + done)), from.at(offset),
+                    static_cast<size_t>(count * from.item));
       });
       return;
     }

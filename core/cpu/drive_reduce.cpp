@@ -1,5 +1,5 @@
-// Reductions. The reduced elements of an output are cut into segments by number alone; each segment folds pieces in
-// order, and the segments are folded in order: one tree, whoever computes its parts.
+// Reductions. The reduced elements of an output are cut into segments by number alone; each segment folds
+// pieces in order, and the segments are folded in order: one tree, whoever computes its parts.
 #include <varve/core/cpu/drivers.h>
 #include <varve/core/cpu/level.h>
 #include <varve/core/cpu/space.h>
@@ -9,10 +9,10 @@
 namespace varve::cpu {
 namespace {
 
-constexpr int64_t kPiece = 2048;     // elements of a row folded by one call
-constexpr int64_t kSegment = 65536;  // elements of a row folded in turn
-constexpr int64_t kRows = 128;       // rows folded in turn, column by column
-constexpr int64_t kTaskWork = 32768; // elements worth a task
+constexpr int64_t kPiece = 2048;      // elements of a row folded by one call
+constexpr int64_t kSegment = 65536;   // elements of a row folded in turn
+constexpr int64_t kRows = 128;        // rows folded in turn, column by column
+constexpr int64_t kTaskWork = 32768;  // elements worth a task
 
 // Some of a space's axes.
 struct AxisList {
@@ -42,7 +42,8 @@ class Reduction {
         in_(space.operand(0)),
         out_(space.operand(1)),
         item_(static_cast<int64_t>(size_of(dtype_of_compute(c_)))) {
-    for (int axis = 0; axis < space.rank(); ++axis) (out_.strides[axis] == 0 ? reduced_ : kept_).add(space, axis);
+    for (int axis = 0; axis < space.rank(); ++axis)
+      (out_.strides[axis] == 0 ? reduced_ : kept_).add(space, axis);
     by_column_ = space.rank() > 0 && out_.strides[space.rank() - 1] != 0;
     if (by_column_) {  // the innermost kept axis is handled a block of columns at a time
       columns_ = kept_.size[kept_.rank - 1];
@@ -69,7 +70,8 @@ class Reduction {
     if (!partials) return;
     for (int64_t unit = 0; unit < units / segments_; ++unit) {
       std::byte* first = partials + unit * segments_ * width_ * item_;
-      for (int64_t s = 1; s < segments_; ++s) loops_.columns(first + s * width_ * item_, first, count_in(unit));
+      for (int64_t s = 1; s < segments_; ++s)
+        loops_.columns(first + s * width_ * item_, first, count_in(unit));
       store(unit, first);
     }
   }
@@ -99,8 +101,10 @@ class Reduction {
       const int64_t n = count_in(unit), stride = kept_.in[kept_.rank - 1];
       for (int64_t r = first; r < last; ++r) {
         const void* x = row_at(base + reduced_.offset(reduced_.in, r), stride, n, stage);
-        if (r == first) std::copy_n(static_cast<const std::byte*>(x), n * item_, to);
-        else loops_.columns(x, to, n);
+        if (r == first)
+          std::copy_n(static_cast<const std::byte*>(x), n * item_, to);
+        else
+          loops_.columns(x, to, n);
       }
       return;
     }

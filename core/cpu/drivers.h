@@ -1,4 +1,5 @@
-// The drivers of the CPU's kernel families: strides, dtypes, threads and the order of sums. Contracts: core/backend.h.
+// The drivers of the CPU's kernel families: strides, dtypes, threads and the order of sums. Contracts:
+// core/backend.h.
 #pragma once
 
 #include <varve/core/backend.h>

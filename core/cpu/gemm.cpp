@@ -1,5 +1,5 @@
-// Matrix products by Eigen's kernel, with blocks and workspace of our choosing: the block sizes depend on the problem
-// alone, so the order of every sum does too, and nothing is allocated.
+// Matrix products by Eigen's kernel, with blocks and workspace of our choosing: the block sizes depend on the
+// problem alone, so the order of every sum does too, and nothing is allocated.
 #include <Eigen/Core>
 #include <algorithm>
 
@@ -54,17 +54,22 @@ void multiply(int64_t m, int64_t n, int64_t k, const T* left, int64_t left_strid
 }
 
 template <class T>
-void run(int64_t m, int64_t n, int64_t k, GemmOperand a, GemmOperand b, void* out, int64_t c_rows, void* memory) {
+void run(int64_t m, int64_t n, int64_t k, GemmOperand a, GemmOperand b, void* out, int64_t c_rows,
+         void* memory) {
   T* c = static_cast<T*>(out);
   for (int64_t i = 0; i < m; ++i) std::fill_n(c + i * c_rows, n, T(0));
   const T *x = static_cast<const T*>(a.data), *y = static_cast<const T*>(b.data);
   T* blocks = static_cast<T*>(memory);
   constexpr int kCol = Eigen::ColMajor, kRow = Eigen::RowMajor;
   const bool b_rows = b.columns == 1, a_rows = a.columns == 1;  // row-major, so column-major once transposed
-  if (b_rows && a_rows) multiply<T, kCol, kCol>(m, n, k, y, b.rows, x, a.rows, c, c_rows, blocks);
-  else if (b_rows) multiply<T, kCol, kRow>(m, n, k, y, b.rows, x, a.columns, c, c_rows, blocks);
-  else if (a_rows) multiply<T, kRow, kCol>(m, n, k, y, b.columns, x, a.rows, c, c_rows, blocks);
-  else multiply<T, kRow, kRow>(m, n, k, y, b.columns, x, a.columns, c, c_rows, blocks);
+  if (b_rows && a_rows)
+    multiply<T, kCol, kCol>(m, n, k, y, b.rows, x, a.rows, c, c_rows, blocks);
+  else if (b_rows)
+    multiply<T, kCol, kRow>(m, n, k, y, b.rows, x, a.columns, c, c_rows, blocks);
+  else if (a_rows)
+    multiply<T, kRow, kCol>(m, n, k, y, b.columns, x, a.rows, c, c_rows, blocks);
+  else
+    multiply<T, kRow, kRow>(m, n, k, y, b.columns, x, a.columns, c, c_rows, blocks);
 }
 
 }  // namespace

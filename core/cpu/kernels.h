@@ -1,7 +1,8 @@
 // The loops that are compiled once per instruction set: one table of plain functions for each level.
 //
-// Everything here sees contiguous rows of a compute type (f32, f64, i64, u64); strides, other dtypes, threads and the
-// order of sums are the drivers' work, in code compiled once. A null entry: the function is not for that type.
+// Everything here sees contiguous rows of a compute type (f32, f64, i64, u64); strides, other dtypes, threads
+// and the order of sums are the drivers' work, in code compiled once. A null entry: the function is not for
+// that type.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +19,7 @@ using LoadLoop = void (*)(const void* from, int64_t stride, void* to, int64_t n)
 // to[i * stride] = from[i], from a compute type to a dtype.
 using StoreLoop = void (*)(const void* from, void* to, int64_t stride, int64_t n);
 struct ReduceLoops {
-  void (*row)(const void* x, int64_t n, void* y);     // *y = x[0] op ... op x[n - 1], in a fixed tree; n >= 1
+  void (*row)(const void* x, int64_t n, void* y);  // *y = x[0] op ... op x[n - 1], in a fixed tree; n >= 1
   void (*columns)(const void* x, void* y, int64_t n);  // y[j] = y[j] op x[j]
 };
 // A row of n to a row y (and indices i64, for sort) or to one index.
@@ -27,15 +28,16 @@ using RowLoop = void (*)(const void* x, void* y, int64_t* indices, int64_t n);
 using RandomLoop = void (*)(double p, uint64_t seed, uint64_t counter, int64_t first, void* out, int64_t n);
 inline constexpr int64_t kDrawAlign = 4;
 
-// c [m, n] = a [m, k] b [k, n] for element (i, j) at i * rows + j * columns; one of each pair of strides is 1, c has
-// unit columns.
+// c [m, n] = a [m, k] b [k, n] for element (i, j) at i * rows + j * columns; one of each pair of strides is
+// 1, c has unit columns.
 struct GemmOperand {
   const void* data;
   int64_t rows, columns;
 };
 struct Gemm {
   size_t (*workspace)(int64_t m, int64_t n, int64_t k);  // bytes, 64-byte aligned, for run
-  void (*run)(int64_t m, int64_t n, int64_t k, GemmOperand a, GemmOperand b, void* c, int64_t c_rows, void* workspace);
+  void (*run)(int64_t m, int64_t n, int64_t k, GemmOperand a, GemmOperand b, void* c, int64_t c_rows,
+              void* workspace);
 };
 
 struct Kernels {

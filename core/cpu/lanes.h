@@ -1,4 +1,5 @@
-// Lanes<T>: 64 bytes of numbers, whatever the machine's own width, as a number for the functions of core/pointwise.h.
+// Lanes<T>: 64 bytes of numbers, whatever the machine's own width, as a number for the functions of
+// core/pointwise.h.
 #pragma once
 
 #include <Eigen/Core>
@@ -11,7 +12,8 @@ namespace varve::cpu {
 
 namespace pk = Eigen::internal;
 
-template <class T> struct Lanes;
+template <class T>
+struct Lanes;
 
 // All bits set in the lanes where a comparison holds.
 template <class T>
@@ -63,15 +65,31 @@ struct Lanes {
     return load(x);
   }
 
-  friend Lanes operator+(const Lanes& a, const Lanes& b) { return map([](auto x, auto y) { return pk::padd(x, y); }, a, b); }
-  friend Lanes operator-(const Lanes& a, const Lanes& b) { return map([](auto x, auto y) { return pk::psub(x, y); }, a, b); }
-  friend Lanes operator*(const Lanes& a, const Lanes& b) { return map([](auto x, auto y) { return pk::pmul(x, y); }, a, b); }
-  friend Lanes operator/(const Lanes& a, const Lanes& b) { return map([](auto x, auto y) { return pk::pdiv(x, y); }, a, b); }
-  friend Lanes operator-(const Lanes& a) { return map([](auto x) { return pk::pnegate(x); }, a); }
+  friend Lanes operator+(const Lanes& a, const Lanes& b) {
+    return map([](auto x, auto y) { return pk::padd(x, y); }, a, b);
+  }
+  friend Lanes operator-(const Lanes& a, const Lanes& b) {
+    return map([](auto x, auto y) { return pk::psub(x, y); }, a, b);
+  }
+  friend Lanes operator*(const Lanes& a, const Lanes& b) {
+    return map([](auto x, auto y) { return pk::pmul(x, y); }, a, b);
+  }
+  friend Lanes operator/(const Lanes& a, const Lanes& b) {
+    return map([](auto x, auto y) { return pk::pdiv(x, y); }, a, b);
+  }
+  friend Lanes operator-(const Lanes& a) {
+    return map([](auto x) { return pk::pnegate(x); }, a);
+  }
 
-  friend Mask<T> operator==(const Lanes& a, const Lanes& b) { return {map([](auto x, auto y) { return pk::pcmp_eq(x, y); }, a, b)}; }
-  friend Mask<T> operator<(const Lanes& a, const Lanes& b) { return {map([](auto x, auto y) { return pk::pcmp_lt(x, y); }, a, b)}; }
-  friend Mask<T> operator<=(const Lanes& a, const Lanes& b) { return {map([](auto x, auto y) { return pk::pcmp_le(x, y); }, a, b)}; }
+  friend Mask<T> operator==(const Lanes& a, const Lanes& b) {
+    return {map([](auto x, auto y) { return pk::pcmp_eq(x, y); }, a, b)};
+  }
+  friend Mask<T> operator<(const Lanes& a, const Lanes& b) {
+    return {map([](auto x, auto y) { return pk::pcmp_lt(x, y); }, a, b)};
+  }
+  friend Mask<T> operator<=(const Lanes& a, const Lanes& b) {
+    return {map([](auto x, auto y) { return pk::pcmp_le(x, y); }, a, b)};
+  }
   friend Mask<T> operator>(const Lanes& a, const Lanes& b) { return b < a; }
   friend Mask<T> operator>=(const Lanes& a, const Lanes& b) { return b <= a; }
   friend Mask<T> operator!=(const Lanes& a, const Lanes& b) {
@@ -84,17 +102,26 @@ struct Lanes {
   friend Lanes minimum(const Lanes& a, const Lanes& b) {
     return map([](auto x, auto y) { return pk::pmin<Eigen::PropagateNaN>(x, y); }, a, b);
   }
-  friend Lanes abs(const Lanes& a) { return map([](auto x) { return pk::pabs(x); }, a); }
-  // Eigen's own vector square root may be an approximation; this one is exact, and the compiler vectorises it.
-  friend Lanes sqrt(const Lanes& a) { return map_each([](T x) { return std::sqrt(x); }, a); }
+  friend Lanes abs(const Lanes& a) {
+    return map([](auto x) { return pk::pabs(x); }, a);
+  }
+  // Eigen's own vector square root may be an approximation; this one is exact, and the compiler vectorises
+  // it.
+  friend Lanes sqrt(const Lanes& a) {
+    return map_each([](T x) { return std::sqrt(x); }, a);
+  }
   friend Lanes rsqrt(const Lanes& a) { return 1.0 / sqrt(a); }
   friend Lanes exp(const Lanes& a) {
-    if constexpr (Has::HasExp) return map([](auto x) { return pk::pexp(x); }, a);
-    else return map_each([](T x) { return std::exp(x); }, a);
+    if constexpr (Has::HasExp)
+      return map([](auto x) { return pk::pexp(x); }, a);
+    else
+      return map_each([](T x) { return std::exp(x); }, a);
   }
   friend Lanes log(const Lanes& a) {
-    if constexpr (Has::HasLog) return map([](auto x) { return pk::plog(x); }, a);
-    else return map_each([](T x) { return std::log(x); }, a);
+    if constexpr (Has::HasLog)
+      return map([](auto x) { return pk::plog(x); }, a);
+    else
+      return map_each([](T x) { return std::log(x); }, a);
   }
   // log(u) x / (u - 1) with u the rounded 1 + x: the two roundings cancel (Kahan).
   friend Lanes log1p(const Lanes& x) {
@@ -102,20 +129,28 @@ struct Lanes {
     return select(u == 1.0, x, select(u == plain, plain, plain * (x / (u - 1.0))));
   }
   friend Lanes sin(const Lanes& a) {
-    if constexpr (Has::HasSin) return map([](auto x) { return pk::psin(x); }, a);
-    else return map_each([](T x) { return std::sin(x); }, a);
+    if constexpr (Has::HasSin)
+      return map([](auto x) { return pk::psin(x); }, a);
+    else
+      return map_each([](T x) { return std::sin(x); }, a);
   }
   friend Lanes cos(const Lanes& a) {
-    if constexpr (Has::HasCos) return map([](auto x) { return pk::pcos(x); }, a);
-    else return map_each([](T x) { return std::cos(x); }, a);
+    if constexpr (Has::HasCos)
+      return map([](auto x) { return pk::pcos(x); }, a);
+    else
+      return map_each([](T x) { return std::cos(x); }, a);
   }
   friend Lanes tanh(const Lanes& a) {
-    if constexpr (Has::HasTanh) return map([](auto x) { return pk::ptanh(x); }, a);
-    else return map_each([](T x) { return std::tanh(x); }, a);
+    if constexpr (Has::HasTanh)
+      return map([](auto x) { return pk::ptanh(x); }, a);
+    else
+      return map_each([](T x) { return std::tanh(x); }, a);
   }
   friend Lanes erf(const Lanes& a) {
-    if constexpr (Has::HasErf) return map([](auto x) { return pk::perf(x); }, a);
-    else return map_each([](T x) { return std::erf(x); }, a);
+    if constexpr (Has::HasErf)
+      return map([](auto x) { return pk::perf(x); }, a);
+    else
+      return map_each([](T x) { return std::erf(x); }, a);
   }
   friend Lanes pow(const Lanes& a, const Lanes& b) {
     alignas(64) T x[kWidth], y[kWidth];
@@ -127,9 +162,19 @@ struct Lanes {
 };
 
 // The number a loop over T computes with: lanes where they exist, else T itself.
-template <class T> struct NumberOf { using type = T; };
-template <> struct NumberOf<float> { using type = Lanes<float>; };
-template <> struct NumberOf<double> { using type = Lanes<double>; };
-template <class T> using Number = typename NumberOf<T>::type;
+template <class T>
+struct NumberOf {
+  using type = T;
+};
+template <>
+struct NumberOf<float> {
+  using type = Lanes<float>;
+};
+template <>
+struct NumberOf<double> {
+  using type = Lanes<double>;
+};
+template <class T>
+using Number = typename NumberOf<T>::type;
 
 }  // namespace varve::cpu

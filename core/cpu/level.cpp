@@ -71,7 +71,8 @@ void set_level(std::string_view name) {
       in_use() = &l;
       return;
     }
-  throw Error(fmt::format("cpu: level '{}' is not available; this process has {}", name, fmt::join(levels(), ", ")));
+  throw Error(
+      fmt::format("cpu: level '{}' is not available; this process has {}", name, fmt::join(levels(), ", ")));
 }
 
 const Kernels& kernels() { return in_use().load(std::memory_order_relaxed)->table(); }

@@ -1,5 +1,5 @@
-// The pointwise table: each function over each compute type it is for, in steps of one Number, the tail padded through
-// the same code.
+// The pointwise table: each function over each compute type it is for, in steps of one Number, the tail
+// padded through the same code.
 #include <varve/core/cpu/kernels.h>
 #include <varve/core/cpu/lanes.h>
 
@@ -22,8 +22,10 @@ struct LaneStep {
   static void store(const Lanes<T>& y, T* to) { y.store(to); }
   static void store(const Mask<T>& y, T* to) { indicator(y, y.bits).store(to); }
 };
-template <> struct Step<float> : LaneStep<float> {};
-template <> struct Step<double> : LaneStep<double> {};
+template <>
+struct Step<float> : LaneStep<float> {};
+template <>
+struct Step<double> : LaneStep<double> {};
 
 template <class F, class T>
 struct Loop {
@@ -38,7 +40,8 @@ struct Loop {
     V v[kIn];
     for (int k = 0; k < kIn; ++k) v[k] = Step<T>::load(in[k] + at);
     const Y y = pointwise::call_value(f, v, kIndices);
-    if constexpr (kOut == 1) Step<T>::store(y, out[0] + at);
+    if constexpr (kOut == 1)
+      Step<T>::store(y, out[0] + at);
     else
       for (int k = 0; k < kOut; ++k) Step<T>::store(y[k], out[k] + at);
   }

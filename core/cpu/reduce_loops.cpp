@@ -12,13 +12,18 @@ using pointwise::minimum;
 
 template <ReduceFn kFn>
 auto combine(const auto& a, const auto& b) {
-  if constexpr (kFn == ReduceFn::sum) return a + b;
-  else if constexpr (kFn == ReduceFn::prod) return a * b;
-  else if constexpr (kFn == ReduceFn::max) return maximum(a, b);
-  else return minimum(a, b);
+  if constexpr (kFn == ReduceFn::sum)
+    return a + b;
+  else if constexpr (kFn == ReduceFn::prod)
+    return a * b;
+  else if constexpr (kFn == ReduceFn::max)
+    return maximum(a, b);
+  else
+    return minimum(a, b);
 }
 
-template <class T> struct Register {  // eight plain numbers
+template <class T>
+struct Register {  // eight plain numbers
   static constexpr int kWidth = 8;
   T v[kWidth];
   static Register load(const T* x) {
@@ -28,11 +33,13 @@ template <class T> struct Register {  // eight plain numbers
   }
   void store(T* y) const { std::copy_n(v, kWidth, y); }
 };
-template <> struct Register<float> : Lanes<float> {
+template <>
+struct Register<float> : Lanes<float> {
   Register() = default;
   Register(const Lanes<float>& l) : Lanes<float>(l) {}
 };
-template <> struct Register<double> : Lanes<double> {
+template <>
+struct Register<double> : Lanes<double> {
   Register() = default;
   Register(const Lanes<double>& l) : Lanes<double>(l) {}
 };
@@ -65,7 +72,8 @@ void row(const void* from, int64_t n, void* to) {
   for (int t = 0; t < turns; ++t) acc[t] = Register<T>(Register<T>::load(x + t * kWidth));
   int64_t r = turns;
   for (; r + kTurns <= whole; r += kTurns)
-    for (int t = 0; t < kTurns; ++t) acc[t] = combined<kFn, T>(acc[t], Register<T>::load(x + (r + t) * kWidth));
+    for (int t = 0; t < kTurns; ++t)
+      acc[t] = combined<kFn, T>(acc[t], Register<T>::load(x + (r + t) * kWidth));
   for (int t = 0; r < whole; ++r, ++t) acc[t] = combined<kFn, T>(acc[t], Register<T>::load(x + r * kWidth));
   for (int t = 1; t < turns; ++t) acc[0] = combined<kFn, T>(acc[0], acc[t]);
   alignas(64) T lanes[kWidth];

@@ -10,7 +10,9 @@ namespace varve::cpu {
 namespace {
 
 template <class T>
-bool is_nan(T x) { return x != x; }
+bool is_nan(T x) {
+  return x != x;
+}
 
 // Calls body(register, first, count) over the row; the last, short one is padded with `pad`.
 template <class T, class Body>
@@ -45,7 +47,8 @@ void put(const Lanes<T>& v, T* y, int count) {
 template <class T>
 T largest(const T* x, int64_t n) {
   Lanes<T> top(-std::numeric_limits<double>::infinity());
-  over_lanes<T>(x, n, -std::numeric_limits<T>::infinity(), [&](const Lanes<T>& v, int64_t, int) { top = maximum(top, v); });
+  over_lanes<T>(x, n, -std::numeric_limits<T>::infinity(),
+                [&](const Lanes<T>& v, int64_t, int) { top = maximum(top, v); });
   return folded<T>(top, [](T a, T b) { return pointwise::maximum(a, b); });
 }
 
@@ -66,7 +69,8 @@ void softmax(const void* from, void* to, int64_t*, int64_t n) {
   const T* x = static_cast<const T*>(from);
   T* y = static_cast<T*>(to);
   const T sum = exponentials(x, largest(x, n), y, n);
-  over_lanes<T>(y, n, T(0), [&](const Lanes<T>& v, int64_t i, int count) { put(v / Lanes<T>(sum), y + i, count); });
+  over_lanes<T>(y, n, T(0),
+                [&](const Lanes<T>& v, int64_t i, int count) { put(v / Lanes<T>(sum), y + i, count); });
 }
 
 template <class T>

@@ -49,8 +49,8 @@ bool in_place(const Space& space, const Operand& o, Compute c, int64_t first, in
 }
 }  // namespace
 
-const void* loaded(const Kernels& k, const Space& space, const Operand& o, Compute c, int64_t first, int64_t n,
-                   void* stage) {
+const void* loaded(const Kernels& k, const Space& space, const Operand& o, Compute c, int64_t first,
+                   int64_t n, void* stage) {
   if (in_place(space, o, c, first, n)) return o.at(space.offset(o, first));
   const LoadLoop load = k.load[static_cast<size_t>(o.dtype)][static_cast<size_t>(c)];
   const auto width = static_cast<int64_t>(size_of(dtype_of_compute(c)));

@@ -46,7 +46,8 @@ class Space {
   std::array<Operand, kMaxOperands> operand_;
 };
 
-// Calls piece(offset, done, count) for the runs along the inner axis that make up elements first ... first + n - 1.
+// Calls piece(offset, done, count) for the runs along the inner axis that make up elements first ... first +
+// n - 1.
 template <class F>
 void for_each_run(const Space& space, const Operand& o, int64_t first, int64_t n, F&& piece) {
   const int64_t inner = space.inner();
@@ -57,9 +58,10 @@ void for_each_run(const Space& space, const Operand& o, int64_t first, int64_t n
   }
 }
 
-// Elements first ... of `o` as a contiguous row of the compute type: in place where they lie so, else in `stage`.
-const void* loaded(const Kernels& k, const Space& space, const Operand& o, Compute c, int64_t first, int64_t n,
-                   void* stage);
+// Elements first ... of `o` as a contiguous row of the compute type: in place where they lie so, else in
+// `stage`.
+const void* loaded(const Kernels& k, const Space& space, const Operand& o, Compute c, int64_t first,
+                   int64_t n, void* stage);
 // Where to write such a row: in place where possible, else `stage`, from which stored() then takes it.
 void* target(const Space& space, const Operand& o, Compute c, int64_t first, int64_t n, void* stage);
 void stored(const Kernels& k, const Space& space, const Operand& o, Compute c, int64_t first, int64_t n,

@@ -18,7 +18,8 @@
 namespace varve {
 namespace {
 
-// Whole processors a cgroup grants, or 0 where it sets no limit. v2: "max 100000" or "150000 100000"; v1: two files.
+// Whole processors a cgroup grants, or 0 where it sets no limit. v2: "max 100000" or "150000 100000"; v1: two
+// files.
 int cgroup_processors() {
   std::ifstream v2("/sys/fs/cgroup/cpu.max");
   std::string quota;
@@ -41,8 +42,8 @@ void relax() {
 
 thread_local bool inside_task = false;
 
-// One job at a time. The ticket holds the job's number and how many of its tasks are unclaimed; claiming one is a
-// single compare-and-swap, so a worker that wakes late cannot touch a job that has ended.
+// One job at a time. The ticket holds the job's number and how many of its tasks are unclaimed; claiming one
+// is a single compare-and-swap, so a worker that wakes late cannot touch a job that has ended.
 class Pool {
  public:
   explicit Pool(int count) : spins_(count <= available_processors()) {
@@ -153,8 +154,10 @@ void set_threads(int count) {
 namespace cpu {
 
 void parallel(int64_t count, TaskRef task) {
-  if (count == 1) task(0);
-  else if (count > 1) pool()->run(count, task);
+  if (count == 1)
+    task(0);
+  else if (count > 1)
+    pool()->run(count, task);
 }
 
 std::byte* workspace(size_t bytes) {

@@ -31,11 +31,12 @@ class TaskRef {
   void (*call_)(const void*, int64_t);
 };
 
-// Runs task(0) ... task(count - 1), each once, in any order, and returns when all are done. Tasks must not throw.
-// A caller that finds the pool busy, and a task itself, runs its tasks alone.
+// Runs task(0) ... task(count - 1), each once, in any order, and returns when all are done. Tasks must not
+// throw. A caller that finds the pool busy, and a task itself, runs its tasks alone.
 void parallel(int64_t count, TaskRef task);
 
-// Memory of the calling thread, at least `bytes`, 64-byte aligned, valid until its next call; grows and stays.
+// Memory of the calling thread, at least `bytes`, 64-byte aligned, valid until its next call; grows and
+// stays.
 std::byte* workspace(size_t bytes);
 
 }  // namespace cpu

@@ -11,7 +11,8 @@ namespace varve {
 namespace {
 
 void require_inputs(const Specs& in, size_t count, const char* op) {
-  if (in.size() != count) throw ShapeError(fmt::format("{}: {} inputs found, {} required", op, in.size(), count));
+  if (in.size() != count)
+    throw ShapeError(fmt::format("{}: {} inputs found, {} required", op, in.size(), count));
 }
 
 // The part of `out` that holds the elements of a padded tensor.
@@ -45,10 +46,13 @@ Tensors Cast::vjp(const Saved& s, const Tensors& dy) const {
 Specs Assign::infer(const Specs& in) const {
   require_inputs(in, 2, "assign");
   if (broadcast(in[0].shape, in[1].shape, "assign") != in[0].shape)
-    throw ShapeError(fmt::format("assign: {} does not broadcast to {}", to_string(in[1].shape), to_string(in[0].shape)));
+    throw ShapeError(
+        fmt::format("assign: {} does not broadcast to {}", to_string(in[1].shape), to_string(in[0].shape)));
   return {};
 }
-void Assign::run(Backend& on, Views in, Views, const View&) const { on.copy(expanded(in[1], in[0].shape), in[0]); }
+void Assign::run(Backend& on, Views in, Views, const View&) const {
+  on.copy(expanded(in[1], in[0].shape), in[0]);
+}
 
 Specs Cat::infer(const Specs& in) const {
   if (in.empty()) throw ShapeError("cat: no tensors given");
@@ -57,7 +61,8 @@ Specs Cat::infer(const Specs& in) const {
   out.shape[at] = 0;
   for (const Spec& x : in) {
     if (x.dtype != out.dtype)
-      throw DTypeError(fmt::format("cat: dtypes {} and {} differ; cast one", name_of(out.dtype), name_of(x.dtype)));
+      throw DTypeError(
+          fmt::format("cat: dtypes {} and {} differ; cast one", name_of(out.dtype), name_of(x.dtype)));
     Shape others = x.shape;
     if (others.rank() == out.shape.rank()) others[at] = out.shape[at];
     if (others != out.shape)
@@ -92,9 +97,10 @@ Specs Pad::infer(const Specs& in) const {
   Spec out = in[0];
   int64_t& size = out.shape[normalize_axis(axis, out.shape.rank(), "pad")];
   if (low < 0 || high < 0 || interior < 0)
-    throw ShapeError(fmt::format("pad: {}, {}, {}; amounts are at least 0 (slice cuts)", low, high, interior));
-  const __int128 total = static_cast<__int128>(size) + static_cast<__int128>(std::max<int64_t>(size - 1, 0)) * interior +
-                         low + high;
+    throw ShapeError(
+        fmt::format("pad: {}, {}, {}; amounts are at least 0 (slice cuts)", low, high, interior));
+  const __int128 total = static_cast<__int128>(size) +
+                         static_cast<__int128>(std::max<int64_t>(size - 1, 0)) * interior + low + high;
   if (total > std::numeric_limits<int64_t>::max()) throw ShapeError("pad: the result has too many elements");
   size = static_cast<int64_t>(total);
   numel(out.shape);
@@ -104,7 +110,8 @@ void Pad::run(Backend& on, Views in, Views out, const View&) const {
   alignas(8) std::byte element[8];
   write_element(out[0].dtype, value, element);
   on.fill(out[0], element);
-  if (out[0].numel()) on.copy(in[0], padded_part(*this, out[0], in[0].shape[normalize_axis(axis, in[0].rank(), "pad")]));
+  if (out[0].numel())
+    on.copy(in[0], padded_part(*this, out[0], in[0].shape[normalize_axis(axis, in[0].rank(), "pad")]));
 }
 Tensors Pad::vjp(const Saved& s, const Tensors& dy) const {
   const int64_t size = s.out_spec(0).shape[normalize_axis(axis, dy[0].rank(), "pad")];
@@ -130,14 +137,15 @@ Tensor pad(const Tensor& x, int64_t axis, int64_t low, int64_t high, double valu
 void write_element(DType dtype, double value, void* bytes) {
   dispatch(dtype, [&]<class T>() {
     T element;
-    if constexpr (std::is_same_v<T, bool>) element = value != 0;
+    if constexpr (std::is_same_v<T, bool>)
+      element = value != 0;
     else if constexpr (std::is_integral_v<T>) {
       // The largest double not above T's maximum may itself be above it, so compare before converting.
       constexpr double kLimit = static_cast<double>(std::numeric_limits<T>::max() / 2 + 1) * 2.0;
-      element = !(value == value)                ? T(0)
-                : value >= kLimit                ? std::numeric_limits<T>::max()
+      element = !(value == value)                                            ? T(0)
+                : value >= kLimit                                            ? std::numeric_limits<T>::max()
                 : value < static_cast<double>(std::numeric_limits<T>::min()) ? std::numeric_limits<T>::min()
-                                                                              : static_cast<T>(value);
+                                                                             : static_cast<T>(value);
     } else {
       element = static_cast<T>(value);
     }

@@ -37,7 +37,8 @@ struct Cat {
   VARVE_API Tensors vjp(const Saved& s, const Tensors& dy) const;
 };
 
-struct Pad {  // `low` values before, `high` after and `interior` between the elements along axis: the adjoint of slice
+struct Pad {  // `low` values before, `high` after and `interior` between the elements along axis: the adjoint
+              // of slice
   static constexpr OpName name{"pad", 1};
   int64_t axis = 0, low = 0, high = 0, interior = 0;
   double value = 0;
@@ -63,7 +64,8 @@ VARVE_API Tensor cast(const Tensor& x, DType dtype);
 VARVE_API Tensor cat(const Tensors& pieces, int64_t axis = 0);
 // Joined along a new axis.
 VARVE_API Tensor stack(const Tensors& pieces, int64_t axis = 0);
-VARVE_API Tensor pad(const Tensor& x, int64_t axis, int64_t low, int64_t high, double value = 0, int64_t interior = 0);
+VARVE_API Tensor pad(const Tensor& x, int64_t axis, int64_t low, int64_t high, double value = 0,
+                     int64_t interior = 0);
 
 // Writes `value` at `bytes` as one element of `dtype`.
 VARVE_API void write_element(DType dtype, double value, void* bytes);

@@ -12,12 +12,15 @@ namespace detail {
 VARVE_API Specs infer_pointwise(const pointwise::About& about, const Specs& in);
 VARVE_API Specs infer_slope(const pointwise::About& about, const Specs& in);
 VARVE_API Specs infer_update(const pointwise::About& about, int outputs, const Specs& in);
-VARVE_API void run_pointwise(Backend& on, pointwise::Id fn, std::span<const double> constants, Views in, Views out);
+VARVE_API void run_pointwise(Backend& on, pointwise::Id fn, std::span<const double> constants, Views in,
+                             Views out);
 
 template <class F>
 std::span<const double> constants_of(const F& f) {
-  if constexpr (std::is_empty_v<F>) return {};
-  else return {reinterpret_cast<const double*>(&f), pointwise::constants_in<F>};
+  if constexpr (std::is_empty_v<F>)
+    return {};
+  else
+    return {reinterpret_cast<const double*>(&f), pointwise::constants_in<F>};
 }
 
 // "mul" for a function, "mul.d1" for its slope.
@@ -51,8 +54,7 @@ struct Elementwise {
   }
   Keep keep() const { return {F::kAbout.slopes_read, F::kAbout.slopes_read_output}; }
   Tensors vjp(const Saved& s, const Tensors& dy) const
-    requires(pointwise::HasSlope<F, 0> || pointwise::HasSlope<F, 1>)
-  {
+      requires(pointwise::HasSlope<F, 0> || pointwise::HasSlope<F, 1>) {
     Tensors dx(F::kAbout.inputs);
     slope_into<0>(s, dy[0], dx);
     slope_into<1>(s, dy[0], dx);
@@ -99,12 +101,14 @@ struct Elementwise<pointwise::Slope<F, I>> {
     const auto formula = [this]<size_t... k>(const Tensors& t, std::index_sequence<k...>) {
       return function.value(t[k]...);
     };
-    return vjp_of([&](const Tensors& t) { return formula(t, std::make_index_sequence<Function::kAbout.inputs>{}); },
-                  in, dy[0]);
+    return vjp_of(
+        [&](const Tensors& t) { return formula(t, std::make_index_sequence<Function::kAbout.inputs>{}); }, in,
+        dy[0]);
   }
 };
 
-// p, moments = F(p, g, moments, scalars...), in place. F's outputs are p and what follows g. Scalars are 0-d f64.
+// p, moments = F(p, g, moments, scalars...), in place. F's outputs are p and what follows g. Scalars are 0-d
+// f64.
 template <class F, int kOutputs>
 struct Update {
   static constexpr OpName name{F::kAbout.name, 1};

@@ -58,21 +58,25 @@ Specs ScatterAdd::infer(const Specs& in) const {
                     resized(in[2].shape, at, 1) == resized(in[0].shape, at, 1) &&
                     broadcast(in[1].shape, in[2].shape, "scatter_add") == in[2].shape;
   if (!fits)
-    throw ShapeError(fmt::format("scatter_add: adding {} at index {} into {}; sizes may differ along axis {} only",
-                                 to_string(in[2].shape), to_string(in[1].shape), to_string(in[0].shape), axis));
+    throw ShapeError(
+        fmt::format("scatter_add: adding {} at index {} into {}; sizes may differ along axis {} only",
+                    to_string(in[2].shape), to_string(in[1].shape), to_string(in[0].shape), axis));
   return {in[0]};
 }
 
 void ScatterAdd::run(Backend& on, Views in, Views out, const View&) const {
   on.copy(in[0], out[0]);
-  on.scatter_add(in[2], expanded(in[1], in[2].shape), normalize_axis(axis, out[0].rank(), "scatter_add"), out[0]);
+  on.scatter_add(in[2], expanded(in[1], in[2].shape), normalize_axis(axis, out[0].rank(), "scatter_add"),
+                 out[0]);
 }
 
 Tensors ScatterAdd::vjp(const Saved& s, const Tensors& dy) const {
   return {dy[0], {}, s.wants(2) ? gather(dy[0], axis, s.input(1)) : Tensor()};
 }
 
-Tensor gather(const Tensor& x, int64_t axis, const Tensor& index) { return apply_one(Gather{axis}, {x, index}); }
+Tensor gather(const Tensor& x, int64_t axis, const Tensor& index) {
+  return apply_one(Gather{axis}, {x, index});
+}
 
 Tensor scatter_add(const Tensor& base, int64_t axis, const Tensor& index, const Tensor& x) {
   return apply_one(ScatterAdd{axis}, {base, index, x});
@@ -90,7 +94,8 @@ Tensor index_select(const Tensor& x, int64_t axis, const Tensor& index) {
 
 Tensor embedding(const Tensor& weight, const Tensor& index) {
   if (weight.rank() != 2)
-    throw ShapeError(fmt::format("embedding: weight {}; required is [vocabulary, width]", to_string(weight.shape())));
+    throw ShapeError(
+        fmt::format("embedding: weight {}; required is [vocabulary, width]", to_string(weight.shape())));
   Shape shape = index.shape();
   shape.push_back(weight.shape()[1]);
   return reshape(index_select(weight, 0, reshape(index, {-1})), shape);

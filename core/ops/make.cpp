@@ -23,7 +23,9 @@ void Full::run(Backend& on, Views, Views out, const View&) const {
   on.fill(out[0], element);
 }
 
-Tensor full(const Shape& shape, double value, DType dtype) { return apply_one(Full{shape, value, dtype}, {}); }
+Tensor full(const Shape& shape, double value, DType dtype) {
+  return apply_one(Full{shape, value, dtype}, {});
+}
 
 namespace {
 // start + i step for i in 0 .. count - 1, exact in integers up to 2^53 and in f64.
@@ -59,8 +61,8 @@ namespace detail {
 
 void check_count(size_t count, const Shape& shape) {
   if (static_cast<uint64_t>(numel(shape)) != count)
-    throw ShapeError(fmt::format("tensor: {} values for shape {}, which needs {}", count, to_string(shape),
-                                 numel(shape)));
+    throw ShapeError(
+        fmt::format("tensor: {} values for shape {}, which needs {}", count, to_string(shape), numel(shape)));
 }
 
 Tensor from_bytes(const void* data, size_t count, DType dtype, const Shape& shape) {
@@ -70,10 +72,12 @@ Tensor from_bytes(const void* data, size_t count, DType dtype, const Shape& shap
   return Tensor(value);
 }
 
-Tensor borrow_bytes(void* data, size_t count, DType dtype, const Shape& shape, std::shared_ptr<const void> owner) {
+Tensor borrow_bytes(void* data, size_t count, DType dtype, const Shape& shape,
+                    std::shared_ptr<const void> owner) {
   check_count(count, shape);
   auto storage = std::make_shared<Storage>(cpu_backend(), data, count * size_of(dtype), std::move(owner));
-  return Tensor(std::make_shared<const Value>(Value{std::move(storage), 0, dtype, shape, contiguous_strides(shape)}));
+  return Tensor(
+      std::make_shared<const Value>(Value{std::move(storage), 0, dtype, shape, contiguous_strides(shape)}));
 }
 
 }  // namespace detail

@@ -49,17 +49,21 @@ Specs Matmul::infer(const Specs& in) const {
   if (in.size() != 2) throw ShapeError(fmt::format("matmul: {} inputs found, 2 required", in.size()));
   const Shape &a = in[0].shape, &b = in[1].shape;
   if (a.rank() < 2 || b.rank() < 2)
-    throw ShapeError(fmt::format("matmul: cannot multiply {} by {}; both need at least 2 axes", to_string(a), to_string(b)));
+    throw ShapeError(fmt::format("matmul: cannot multiply {} by {}; both need at least 2 axes", to_string(a),
+                                 to_string(b)));
   if (in[0].dtype != in[1].dtype)
-    throw DTypeError(fmt::format("matmul: dtypes {} and {} differ; cast one", name_of(in[0].dtype), name_of(in[1].dtype)));
+    throw DTypeError(
+        fmt::format("matmul: dtypes {} and {} differ; cast one", name_of(in[0].dtype), name_of(in[1].dtype)));
   if (!is_floating(in[0].dtype))
-    throw DTypeError(fmt::format("matmul: dtype {}; required is a floating type, cast first", name_of(in[0].dtype)));
+    throw DTypeError(
+        fmt::format("matmul: dtype {}; required is a floating type, cast first", name_of(in[0].dtype)));
   const int ra = a.rank(), rb = b.rank();
   const int64_t m = a[transpose_a ? ra - 1 : ra - 2], ka = a[transpose_a ? ra - 2 : ra - 1];
   const int64_t kb = b[transpose_b ? rb - 1 : rb - 2], n = b[transpose_b ? rb - 2 : rb - 1];
   if (ka != kb)
-    throw ShapeError(fmt::format("matmul: cannot multiply {}{} by {}{}; inner sizes {} and {} differ", to_string(a),
-                                 transpose_a ? " transposed" : "", to_string(b), transpose_b ? " transposed" : "", ka, kb));
+    throw ShapeError(fmt::format("matmul: cannot multiply {}{} by {}{}; inner sizes {} and {} differ",
+                                 to_string(a), transpose_a ? " transposed" : "", to_string(b),
+                                 transpose_b ? " transposed" : "", ka, kb));
   Shape out = broadcast(batch_of(a), batch_of(b), "matmul");
   out.push_back(m);
   out.push_back(n);

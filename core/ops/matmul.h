@@ -20,8 +20,8 @@ struct Matmul {
   VARVE_API Tensors vjp(const Saved& s, const Tensors& dy) const;
 };
 
-// a [..., m, k] times b [..., k, n] gives [..., m, n]; f64, f32, f16 and bf16, the last two summed in f32. A vector
-// counts as a row on the left and as a column on the right.
+// a [..., m, k] times b [..., k, n] gives [..., m, n]; f64, f32, f16 and bf16, the last two summed in f32. A
+// vector counts as a row on the left and as a column on the right.
 VARVE_API Tensor matmul(const Tensor& a, const Tensor& b, bool transpose_a = false, bool transpose_b = false);
 
 }  // namespace varve

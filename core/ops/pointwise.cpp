@@ -22,12 +22,13 @@ Specs infer_pointwise(const pointwise::About& about, const Specs& in) {
   const size_t first = about.condition ? 1 : 0;
   for (size_t i = 1; i < in.size(); ++i) {
     if (i > first && in[i].dtype != in[first].dtype)
-      throw DTypeError(fmt::format("{}: dtypes {} and {} differ; cast one of them", op, name_of(in[first].dtype),
-                                   name_of(in[i].dtype)));
+      throw DTypeError(fmt::format("{}: dtypes {} and {} differ; cast one of them", op,
+                                   name_of(in[first].dtype), name_of(in[i].dtype)));
     shape = broadcast(shape, in[i].shape, op.c_str());
   }
   if (about.domain == pointwise::Domain::floating && !is_floating(in[first].dtype))
-    throw DTypeError(fmt::format("{}: dtype {}; required is a floating type, cast first", op, name_of(in[first].dtype)));
+    throw DTypeError(
+        fmt::format("{}: dtype {}; required is a floating type, cast first", op, name_of(in[first].dtype)));
   return {{about.result == pointwise::Result::boolean ? DType::boolean : in[first].dtype, shape}};
 }
 
@@ -48,8 +49,8 @@ Specs infer_update(const pointwise::About& about, int outputs, const Specs& in) 
   for (size_t i = 0; i < in.size(); ++i) {
     const bool scalar = i > static_cast<size_t>(outputs);
     if (scalar ? !in[i].shape.empty() : in[i].shape != in[0].shape)
-      throw ShapeError(fmt::format("{}: input {} has shape {}; required is {}", about.name, i, to_string(in[i].shape),
-                                   scalar ? "a scalar" : to_string(in[0].shape)));
+      throw ShapeError(fmt::format("{}: input {} has shape {}; required is {}", about.name, i,
+                                   to_string(in[i].shape), scalar ? "a scalar" : to_string(in[0].shape)));
     if (!is_floating(in[i].dtype))
       throw DTypeError(fmt::format("{}: input {} is {}; required is a floating type", about.name, i,
                                    name_of(in[i].dtype)));
@@ -78,8 +79,8 @@ Tensor apply_function(size_t function, const double* constants, std::initializer
 Tensor scalar_like(double value, const Tensor& like) {
   const DType dtype = like.dtype();
   if (!is_floating(dtype) && value != std::trunc(value))
-    throw DTypeError(fmt::format("scalar: {} does not fit {}; cast the tensor to a floating type first", value,
-                                 name_of(dtype)));
+    throw DTypeError(fmt::format("scalar: {} does not fit {}; cast the tensor to a floating type first",
+                                 value, name_of(dtype)));
   return full({}, value, dtype);
 }
 

@@ -13,7 +13,8 @@ void check_state(const Specs& in, size_t count, const char* op) {
 }
 
 void check_floating(DType dtype, const char* op) {
-  if (!is_floating(dtype)) throw DTypeError(fmt::format("{}: dtype {}; required is a floating type", op, name_of(dtype)));
+  if (!is_floating(dtype))
+    throw DTypeError(fmt::format("{}: dtype {}; required is a floating type", op, name_of(dtype)));
 }
 
 }  // namespace

@@ -33,7 +33,8 @@ Tensor product_of_others(const Saved& s, const Tensor& dy, const Axes& axes, boo
   const Tensor zero = equal(x, scalar_like(0, x)), one = scalar_like(1, x), none = scalar_like(0, x);
   const Tensor zeros = sum(cast(zero, x.dtype()), axes, true), nonzero = where(zero, one, x);
   const Tensor product = prod(nonzero, axes, true);
-  const Tensor others = where(zero, where(zeros == 1.0, product, none), where(zeros == 0.0, product / nonzero, none));
+  const Tensor others =
+      where(zero, where(zeros == 1.0, product, none), where(zeros == 0.0, product / nonzero, none));
   return with_axes(dy, axes, x.rank(), kept) * others;
 }
 
@@ -46,13 +47,15 @@ Specs Reduce<kFn>::infer(const Specs& in) const {
   const Axes reduced = normalize_axes(axes, in[0].shape.rank(), op.c_str());
   Shape out;
   for (int i = 0; i < in[0].shape.rank(); ++i) {
-    if (!reduced.contains(i)) out.push_back(in[0].shape[i]);
-    else if (keepdims) out.push_back(1);
+    if (!reduced.contains(i))
+      out.push_back(in[0].shape[i]);
+    else if (keepdims)
+      out.push_back(1);
   }
   const bool extreme = kFn == ReduceFn::max || kFn == ReduceFn::min;
   if (extreme && count_along(in[0].shape, axes) == 0 && numel(out) != 0)
-    throw ShapeError(fmt::format("{}: no elements along axes {} of {}", op, to_string(reduced),
-                                 to_string(in[0].shape)));
+    throw ShapeError(
+        fmt::format("{}: no elements along axes {} of {}", op, to_string(reduced), to_string(in[0].shape)));
   const DType x = in[0].dtype;
   const bool keeps_type = extreme || is_floating(x) || x == DType::u64;
   return {{keeps_type ? x : DType::i64, out}};
@@ -70,8 +73,10 @@ template <ReduceFn kFn>
 Tensors Reduce<kFn>::vjp(const Saved& s, const Tensors& dy) const {
   if constexpr (kFn == ReduceFn::sum)
     return {expand(with_axes(dy[0], axes, s.in_spec(0).shape.rank(), keepdims), s.in_spec(0).shape)};
-  else if constexpr (kFn == ReduceFn::prod) return {product_of_others(s, dy[0], axes, keepdims)};
-  else return {shared_among_equals(s, dy[0], axes, keepdims)};
+  else if constexpr (kFn == ReduceFn::prod)
+    return {product_of_others(s, dy[0], axes, keepdims)};
+  else
+    return {shared_among_equals(s, dy[0], axes, keepdims)};
 }
 
 template struct Reduce<ReduceFn::sum>;
@@ -82,7 +87,8 @@ template struct Reduce<ReduceFn::min>;
 Specs Mean::infer(const Specs& in) const {
   Specs out = Sum{axes, keepdims}.infer(in);
   if (!is_floating(in[0].dtype))
-    throw DTypeError(fmt::format("mean: dtype {}; required is a floating type, cast first", name_of(in[0].dtype)));
+    throw DTypeError(
+        fmt::format("mean: dtype {}; required is a floating type, cast first", name_of(in[0].dtype)));
   return out;
 }
 

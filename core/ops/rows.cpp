@@ -39,13 +39,15 @@ Specs infer_rows(RowFn fn, const char* op, const Specs& in) {
   const bool soft = fn == RowFn::softmax || fn == RowFn::log_softmax;
   const bool native = x.dtype == DType::f32 || x.dtype == DType::f64 ||
                       (!soft && (x.dtype == DType::i64 || x.dtype == DType::u64));
-  if (!native) throw DTypeError(fmt::format("{}: dtype {} is not computed in; cast first", op, name_of(x.dtype)));
+  if (!native)
+    throw DTypeError(fmt::format("{}: dtype {} is not computed in; cast first", op, name_of(x.dtype)));
   if (fn == RowFn::sort || fn == RowFn::sort_descending) return {x, {DType::i64, x.shape}};
   if (fn != RowFn::argmax && fn != RowFn::argmin) return {x};
   Shape out = x.shape;
   if (out.back() == 0 && numel(out) == 0) {
     out.back() = 1;
-    if (numel(out) != 0) throw ShapeError(fmt::format("{}: no elements along the last axis of {}", op, to_string(x.shape)));
+    if (numel(out) != 0)
+      throw ShapeError(fmt::format("{}: no elements along the last axis of {}", op, to_string(x.shape)));
   }
   out.erase(out.rank() - 1);
   return {{DType::i64, out}};
@@ -55,8 +57,7 @@ Specs infer_rows(RowFn fn, const char* op, const Specs& in) {
 
 template <RowFn kFn>
 Tensors RowOp<kFn>::vjp(const Saved& s, const Tensors& dy) const
-  requires(kFn != RowFn::argmax && kFn != RowFn::argmin)
-{
+    requires(kFn != RowFn::argmax && kFn != RowFn::argmin) {
   if constexpr (kFn == RowFn::softmax) {
     const Tensor y = s.output(0);
     return {y * (dy[0] - sum(dy[0] * y, {-1}, true))};

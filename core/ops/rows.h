@@ -27,7 +27,7 @@ struct RowOp {
   }
   Keep keep() const { return {0, kSoft ? 1u : kSorts ? 2u : 0u}; }
   VARVE_API Tensors vjp(const Saved& s, const Tensors& dy) const
-    requires(kFn != RowFn::argmax && kFn != RowFn::argmin);
+      requires(kFn != RowFn::argmax && kFn != RowFn::argmin);
 };
 using Softmax = RowOp<RowFn::softmax>;
 using LogSoftmax = RowOp<RowFn::log_softmax>;

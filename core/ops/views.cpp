@@ -10,8 +10,8 @@
 namespace varve {
 namespace {
 
-// `view` under `shape` (of as many elements), if strides can say it: each run of old axes that lies in one piece must
-// be filled exactly by new axes.
+// `view` under `shape` (of as many elements), if strides can say it: each run of old axes that lies in one
+// piece must be filled exactly by new axes.
 std::optional<View> reshaped(const View& view, const Shape& shape) {
   View out{view.data, view.dtype, shape, contiguous_strides(shape)};
   if (is_contiguous(view)) return out;
@@ -22,7 +22,8 @@ std::optional<View> reshaped(const View& view, const Shape& shape) {
   for (int i = old.rank(); i > 0;) {
     int first = i - 1;
     int64_t size = old.shape[first], held = 1;
-    while (first > 0 && old.strides[first - 1] == old.strides[first] * old.shape[first]) size *= old.shape[--first];
+    while (first > 0 && old.strides[first - 1] == old.strides[first] * old.shape[first])
+      size *= old.shape[--first];
     while (next > 0 && held < size) {
       out.strides[--next] = old.strides[i - 1] * held;
       held *= shape[next];
@@ -44,7 +45,8 @@ const Spec& one_input(const Specs& in, const char* op) {
 
 }  // namespace
 
-// ---- reshape, flatten ------------------------------------------------------------------------------------------------
+// ---- reshape, flatten
+// ------------------------------------------------------------------------------------------------
 
 Specs Reshape::infer(const Specs& in) const {
   const Spec& x = one_input(in, "reshape");
@@ -52,9 +54,11 @@ Specs Reshape::infer(const Specs& in) const {
   int64_t known = 1;
   int open = -1;
   for (int i = 0; i < out.rank(); ++i) {
-    if (out[i] == -1 && open < 0) open = i;
+    if (out[i] == -1 && open < 0)
+      open = i;
     else if (out[i] < 0 || __builtin_mul_overflow(known, out[i], &known))
-      throw ShapeError(fmt::format("reshape: {} is no shape; sizes are at least 0, and one may be -1", to_string(shape)));
+      throw ShapeError(
+          fmt::format("reshape: {} is no shape; sizes are at least 0, and one may be -1", to_string(shape)));
   }
   const int64_t total = numel(x.shape);
   if (open >= 0) out[open] = known == 0 ? 0 : total / known;
@@ -73,12 +77,15 @@ Tensors Reshape::vjp(const Saved& s, const Tensors& dy) const { return {reshape(
 Specs Flatten::infer(const Specs& in) const {
   const Spec& x = one_input(in, "flatten");
   if (x.shape.empty()) return {{x.dtype, {1}}};
-  const int a = normalize_axis(first, x.shape.rank(), "flatten"), b = normalize_axis(last, x.shape.rank(), "flatten");
+  const int a = normalize_axis(first, x.shape.rank(), "flatten"),
+            b = normalize_axis(last, x.shape.rank(), "flatten");
   if (a > b) throw ShapeError(fmt::format("flatten: axis {} comes after axis {}", first, last));
   Shape out;
   for (int i = 0; i < x.shape.rank(); ++i) {
-    if (i <= a || i > b) out.push_back(x.shape[i]);
-    else out.back() *= x.shape[i];
+    if (i <= a || i > b)
+      out.push_back(x.shape[i]);
+    else
+      out.back() *= x.shape[i];
   }
   return {{x.dtype, out}};
 }
@@ -89,13 +96,14 @@ void Flatten::run(Backend& on, Views in, Views out, const View&) const { copy_in
 
 Tensors Flatten::vjp(const Saved& s, const Tensors& dy) const { return {reshape(dy[0], s.in_spec(0).shape)}; }
 
-// ---- permute ---------------------------------------------------------------------------------------------------------
+// ---- permute
+// ---------------------------------------------------------------------------------------------------------
 
 Specs Permute::infer(const Specs& in) const {
   const Spec& x = one_input(in, "permute");
   if (normalize_axes(axes, x.shape.rank(), "permute").rank() != axes.rank() || axes.rank() != x.shape.rank())
-    throw ShapeError(fmt::format("permute: axes {} for a tensor {}; each axis once", to_string(axes),
-                                 to_string(x.shape)));
+    throw ShapeError(
+        fmt::format("permute: axes {} for a tensor {}; each axis once", to_string(axes), to_string(x.shape)));
   Shape out;
   for (int64_t axis : axes) out.push_back(x.shape[normalize_axis(axis, x.shape.rank(), "permute")]);
   return {{x.dtype, out}};
@@ -118,7 +126,8 @@ Tensors Permute::vjp(const Saved& s, const Tensors& dy) const {
   return {permute(dy[0], inverse)};
 }
 
-// ---- unsqueeze, squeeze ----------------------------------------------------------------------------------------------
+// ---- unsqueeze, squeeze
+// ----------------------------------------------------------------------------------------------
 
 Specs Unsqueeze::infer(const Specs& in) const {
   Spec out = one_input(in, "unsqueeze");
@@ -142,8 +151,8 @@ Specs Squeeze::infer(const Specs& in) const {
   Spec out = one_input(in, "squeeze");
   const int at = normalize_axis(axis, out.shape.rank(), "squeeze");
   if (out.shape[at] != 1)
-    throw ShapeError(fmt::format("squeeze: axis {} of {} has size {}; required is 1", axis, to_string(out.shape),
-                                 out.shape[at]));
+    throw ShapeError(fmt::format("squeeze: axis {} of {} has size {}; required is 1", axis,
+                                 to_string(out.shape), out.shape[at]));
   out.shape.erase(at);
   return {out};
 }
@@ -160,7 +169,8 @@ Tensors Squeeze::vjp(const Saved& s, const Tensors& dy) const {
   return {unsqueeze(dy[0], normalize_axis(axis, s.in_spec(0).shape.rank(), "squeeze"))};
 }
 
-// ---- expand ----------------------------------------------------------------------------------------------------------
+// ---- expand
+// ----------------------------------------------------------------------------------------------------------
 
 Specs Expand::infer(const Specs& in) const {
   const Spec& x = one_input(in, "expand");
@@ -173,7 +183,8 @@ Specs Expand::infer(const Specs& in) const {
     fits = out[i] >= 0 && (size == out[i] || size == 1);
   }
   if (!fits)
-    throw ShapeError(fmt::format("expand: {} does not broadcast to {}", to_string(x.shape), to_string(shape)));
+    throw ShapeError(
+        fmt::format("expand: {} does not broadcast to {}", to_string(x.shape), to_string(shape)));
   return {{x.dtype, out}};
 }
 
@@ -181,7 +192,8 @@ std::optional<View> Expand::alias(const View& in) const { return expanded(in, in
 
 Tensors Expand::vjp(const Saved&, const Tensors& dy) const { return {dy[0]}; }
 
-// ---- slice, flip -----------------------------------------------------------------------------------------------------
+// ---- slice, flip
+// -----------------------------------------------------------------------------------------------------
 
 namespace {
 struct Range {
@@ -189,7 +201,8 @@ struct Range {
   int64_t start, count;
 };
 Range range_of(const Slice& s, const Shape& shape) {
-  if (s.step < 1) throw ShapeError(fmt::format("slice: step {}; required is at least 1 (flip reverses)", s.step));
+  if (s.step < 1)
+    throw ShapeError(fmt::format("slice: step {}; required is at least 1 (flip reverses)", s.step));
   const int axis = normalize_axis(s.axis, shape.rank(), "slice");
   const int64_t size = shape[axis];
   const auto bound = [size](int64_t i) { return std::clamp<int64_t>(i < 0 ? i + size : i, 0, size); };
@@ -235,7 +248,8 @@ std::optional<View> Flip::alias(const View& in) const {
 
 Tensors Flip::vjp(const Saved&, const Tensors& dy) const { return {flip(dy[0], axis)}; }
 
-// ---- functions -------------------------------------------------------------------------------------------------------
+// ---- functions
+// -------------------------------------------------------------------------------------------------------
 
 Tensor reshape(const Tensor& x, const Shape& shape) { return apply_one(Reshape{shape}, {x}); }
 Tensor flatten(const Tensor& x, int64_t first, int64_t last) { return apply_one(Flatten{first, last}, {x}); }
@@ -249,7 +263,8 @@ Tensor slice(const Tensor& x, int64_t axis, int64_t start, int64_t stop, int64_t
 }
 
 Tensor transpose(const Tensor& x, int64_t axis_a, int64_t axis_b) {
-  const int a = normalize_axis(axis_a, x.rank(), "transpose"), b = normalize_axis(axis_b, x.rank(), "transpose");
+  const int a = normalize_axis(axis_a, x.rank(), "transpose"),
+            b = normalize_axis(axis_b, x.rank(), "transpose");
   Axes axes;
   for (int i = 0; i < x.rank(); ++i) axes.push_back(i == a ? b : i == b ? a : i);
   return permute(x, axes);
@@ -269,7 +284,8 @@ Tensors split(const Tensor& x, int64_t size, int64_t axis) {
   const int at = normalize_axis(axis, x.rank(), "split");
   if (size < 1) throw ShapeError(fmt::format("split: pieces of {}; required is at least 1", size));
   Tensors pieces;
-  for (int64_t start = 0; start < x.shape()[at]; start += size) pieces.push_back(slice(x, at, start, start + size));
+  for (int64_t start = 0; start < x.shape()[at]; start += size)
+    pieces.push_back(slice(x, at, start, start + size));
   return pieces;
 }
 
