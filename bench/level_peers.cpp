@@ -1,0 +1,35 @@
+// One level's peers; BENCH_LEVEL_TABLE names its table.
+#include <varve/bench/level_peers.h>
+
+#include <Eigen/Dense>
+
+namespace {
+
+template <class T>
+void product(int64_t m, int64_t n, int64_t k, const T* a, const T* b, T* c) {
+  using Matrix = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+  Eigen::Map<const Matrix> x(a, m, k), y(b, k, n);
+  Eigen::Map<Matrix>(c, m, n).noalias() = x * y;
+}
+
+// Twelve chains hide the latency of one multiply-add at two a cycle. They are variables and not an array, and the empty
+// asm pins each to a register, so that nothing is folded or spilled.
+template <class T>
+double multiply_adds(int64_t rounds) {
+  using Packet = typename Eigen::internal::packet_traits<T>::type;
+  const Packet x = Eigen::internal::pset1<Packet>(T(1.0000001)), y = Eigen::internal::pset1<Packet>(T(1e-9));
+  Packet a = x, b = x, c = x, d = x, e = x, f = x, g = x, h = x, i = x, j = x, k = x, l = x;
+  const auto round = [&](auto&... sums) {
+    ((sums = Eigen::internal::pmadd(x, y, sums)), ...);
+    (([&](auto& sum) { asm volatile("" : "+v"(sum)); })(sums), ...);
+  };
+  for (int64_t r = 0; r < rounds; ++r) round(a, b, c, d, e, f, g, h, i, j, k, l);
+  constexpr int kChains = 12, kWidth = sizeof(Packet) / sizeof(T);
+  return 2.0 * kChains * kWidth * static_cast<double>(rounds);
+}
+
+}  // namespace
+
+extern "C" const bench::Peers BENCH_LEVEL_TABLE;
+const bench::Peers BENCH_LEVEL_TABLE{product<float>, product<double>, [](int count) { Eigen::setNbThreads(count); },
+                                     multiply_adds<float>, multiply_adds<double>};
