@@ -1,8 +1,9 @@
-// Matrix products: ours in turn with Eigen's on the same data, and as a fraction of the multiply-add peak that this run
-// measured. Google Benchmark's options and JSON; cases are gemm/<dtype>/<m>x<k>x<n>/threads:<t>.
+// Matrix products: ours in turn with Eigen's on the same data, and as a fraction of the multiply-add peak
+// that this run measured. Google Benchmark's options and JSON; cases are
+// gemm/<dtype>/<m>x<k>x<n>/threads:<t>.
 //
-// Counters: flops (a rate), of_peak (fraction of the peak of that many threads), of_eigen (the median, over pairs run
-// one after the other, of Eigen's time over ours), eigen_flops.
+// Counters: flops (a rate), of_peak (fraction of the peak of that many threads), of_eigen (the median, over
+// pairs run one after the other, of Eigen's time over ours), eigen_flops.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
@@ -19,7 +20,9 @@
 namespace {
 
 using Clock = std::chrono::steady_clock;
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
 
 // Floating-point operations a second that `threads` threads reach together in registers: the best of five.
 template <class T>
@@ -50,7 +53,8 @@ double peak_once(int threads) {
 
 double median(std::vector<double> values) {
   if (values.empty()) return 0;
-  std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2), values.end());
+  std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2),
+                   values.end());
   return values[values.size() / 2];
 }
 
@@ -66,11 +70,14 @@ void gemm(benchmark::State& state, int64_t m, int64_t k, int64_t n, int threads)
   const auto eigen = [&] {
     const T *x = a.data<T>().data(), *y = b.data<T>().data();
     T* z = peer.view().template as<T>();
-    if constexpr (std::is_same_v<T, float>) bench::peers().eigen_f32(m, n, k, x, y, z);
-    else bench::peers().eigen_f64(m, n, k, x, y, z);
+    if constexpr (std::is_same_v<T, float>)
+      bench::peers().eigen_f32(m, n, k, x, y, z);
+    else
+      bench::peers().eigen_f64(m, n, k, x, y, z);
   };
   const double flops = 2.0 * static_cast<double>(m) * static_cast<double>(k) * static_cast<double>(n);
-  const int repeats = static_cast<int>(std::max(1.0, 2e7 / flops));  // small products are timed several at a time
+  const int repeats =
+      static_cast<int>(std::max(1.0, 2e7 / flops));  // small products are timed several at a time
   std::vector<double> ours, theirs, ratios;
   for (auto _ : state) {
     auto start = Clock::now();
@@ -91,8 +98,8 @@ void gemm(benchmark::State& state, int64_t m, int64_t k, int64_t n, int threads)
 
 void add(int64_t m, int64_t k, int64_t n, int threads) {
   const auto named = [&](const char* dtype) {
-    return "gemm/" + std::string(dtype) + "/" + std::to_string(m) + "x" + std::to_string(k) + "x" + std::to_string(n) +
-           "/threads:" + std::to_string(threads);
+    return "gemm/" + std::string(dtype) + "/" + std::to_string(m) + "x" + std::to_string(k) + "x" +
+           std::to_string(n) + "/threads:" + std::to_string(threads);
   };
   const auto f32 = [=](benchmark::State& s) { gemm<float>(s, m, k, n, threads); };
   const auto f64 = [=](benchmark::State& s) { gemm<double>(s, m, k, n, threads); };
@@ -103,8 +110,9 @@ void add(int64_t m, int64_t k, int64_t n, int threads) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  constexpr int64_t kSizes[][3] = {{64, 784, 256},   {64, 256, 10},    {128, 784, 512},    {256, 256, 256},
-                                   {512, 512, 512},  {1024, 1024, 1024}, {2048, 2048, 2048}, {4096, 4096, 4096}};
+  constexpr int64_t kSizes[][3] = {{64, 784, 256},     {64, 256, 10},     {128, 784, 512},
+                                   {256, 256, 256},    {512, 512, 512},   {1024, 1024, 1024},
+                                   {2048, 2048, 2048}, {4096, 4096, 4096}};
   const int all = varve::available_processors();
   for (const auto& s : kSizes) {
     add(s[0], s[1], s[2], 1);

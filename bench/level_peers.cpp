@@ -12,8 +12,8 @@ void product(int64_t m, int64_t n, int64_t k, const T* a, const T* b, T* c) {
   Eigen::Map<Matrix>(c, m, n).noalias() = x * y;
 }
 
-// Twelve chains hide the latency of one multiply-add at two a cycle. They are variables and not an array, and the empty
-// asm pins each to a register, so that nothing is folded or spilled.
+// Twelve chains hide the latency of one multiply-add at two a cycle. They are variables and not an array, and
+// the empty asm pins each to a register, so that nothing is folded or spilled.
 template <class T>
 double multiply_adds(int64_t rounds) {
   using Packet = typename Eigen::internal::packet_traits<T>::type;
@@ -31,5 +31,6 @@ double multiply_adds(int64_t rounds) {
 }  // namespace
 
 extern "C" const bench::Peers BENCH_LEVEL_TABLE;
-const bench::Peers BENCH_LEVEL_TABLE{product<float>, product<double>, [](int count) { Eigen::setNbThreads(count); },
-                                     multiply_adds<float>, multiply_adds<double>};
+const bench::Peers BENCH_LEVEL_TABLE{product<float>, product<double>,
+                                     [](int count) { Eigen::setNbThreads(count); }, multiply_adds<float>,
+                                     multiply_adds<double>};

@@ -10,7 +10,8 @@ struct Peers {
   void (*eigen_f32)(int64_t m, int64_t n, int64_t k, const float* a, const float* b, float* c);
   void (*eigen_f64)(int64_t m, int64_t n, int64_t k, const double* a, const double* b, double* c);
   void (*eigen_threads)(int count);
-  // Runs `rounds` of independent multiply-adds in registers; returns how many floating-point operations that was.
+  // Runs `rounds` of independent multiply-adds in registers; returns how many floating-point operations that
+  // was.
   double (*fma_f32)(int64_t rounds);
   double (*fma_f64)(int64_t rounds);
 };

@@ -12,7 +12,9 @@ namespace bench {
 const Peers& peers() {
 #if defined(BENCH_X86_LEVELS)
   const std::string level = varve::cpu::level();
-  return level == "x86-64-v4" ? bench_peers_x86_64_v4 : level == "x86-64-v3" ? bench_peers_x86_64_v3 : bench_peers_x86_64_v2;
+  return level == "x86-64-v4"   ? bench_peers_x86_64_v4
+         : level == "x86-64-v3" ? bench_peers_x86_64_v3
+                                : bench_peers_x86_64_v2;
 #else
   return bench_peers_generic;
 #endif

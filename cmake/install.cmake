@@ -1,0 +1,18 @@
+# Installing: headers, library, and what find_package(varve) and pkg-config need.
+include(CMakePackageConfigHelpers)
+install(TARGETS varve EXPORT varve FILE_SET HEADERS DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/varve)
+install(EXPORT varve NAMESPACE varve:: DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/varve FILE varve-targets.cmake)
+configure_package_config_file(cmake/varve-config.cmake.in varve-config.cmake
+  INSTALL_DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/varve)
+write_basic_package_version_file(varve-config-version.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${CMAKE_CURRENT_BINARY_DIR}/varve-config.cmake ${CMAKE_CURRENT_BINARY_DIR}/varve-config-version.cmake
+  DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/varve)
+
+if(BUILD_SHARED_LIBS)
+  set(varve_pc_private "Requires.private: fmt zlib")
+else()
+  set(varve_pc_private "Requires: fmt zlib")
+  set(varve_pc_flags " -DVARVE_STATIC")
+endif()
+configure_file(cmake/varve.pc.in varve.pc @ONLY)
+install(FILES ${CMAKE_CURRENT_BINARY_DIR}/varve.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

@@ -9,7 +9,7 @@
 #include <fstream>
 #include <mutex>
 #include <new>
-#include <sstream>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -18,20 +18,28 @@
 namespace varve {
 namespace {
 
-// Whole processors a cgroup grants, or 0 where it sets no limit. v2: "max 100000" or "150000 100000"; v1: two
-// files.
-int cgroup_processors() {
-  std::ifstream v2("/sys/fs/cgroup/cpu.max");
+// Processors granted by one cgroup folder, or 0 where it sets no limit: "max 100000" or "150000 100000".
+double granted_by(const std::string& folder) {
+  std::ifstream file(folder + "/cpu.max");
   std::string quota;
   double period = 0;
-  if (!(v2 >> quota >> period)) {
-    std::ifstream q("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"), p("/sys/fs/cgroup/cpu/cpu.cfs_period_us");
-    if (!(q >> quota && p >> period)) return 0;
+  if (!(file >> quota >> period) || quota == "max" || period <= 0) return 0;
+  return std::strtod(quota.c_str(), nullptr) / period;
+}
+
+// Whole processors this process's cgroup (version 2) and those above it grant, or 0 where none sets a limit.
+int cgroup_processors() {
+  std::ifstream membership("/proc/self/cgroup");
+  std::string line, path;
+  while (std::getline(membership, line))
+    if (line.starts_with("0::")) path = line.substr(3);
+  double least = 0;
+  for (;; path.resize(path.rfind('/'))) {
+    const double granted = granted_by("/sys/fs/cgroup" + path);
+    if (granted > 0 && (least == 0 || granted < least)) least = granted;
+    if (path.find('/') == std::string::npos) break;
   }
-  std::istringstream number(quota);
-  double granted = 0;
-  if (!(number >> granted) || granted <= 0 || period <= 0) return 0;
-  return std::max(1, static_cast<int>(granted / period + 0.5));
+  return least > 0 ? std::max(1, static_cast<int>(least + 0.5)) : 0;
 }
 
 void relax() {

@@ -1,0 +1,26 @@
+# Builds and runs the consumer one way: cmake -DWAY=find_package|add_subdirectory|pkg_config -DSOURCE=... -DBUILD=...
+# -DWORK=... -DCXX=... -P check.cmake
+function(run)
+  execute_process(COMMAND ${ARGN} COMMAND_ERROR_IS_FATAL ANY)
+endfunction()
+
+file(REMOVE_RECURSE ${WORK})
+file(MAKE_DIRECTORY ${WORK})
+set(here ${SOURCE}/tests/consumers)
+if(NOT WAY STREQUAL "add_subdirectory")
+  run(${CMAKE_COMMAND} --install ${BUILD} --prefix ${WORK}/installed)
+endif()
+if(WAY STREQUAL "pkg_config")
+  find_program(PKG_CONFIG pkg-config REQUIRED)
+  set(ENV{PKG_CONFIG_PATH} ${WORK}/installed/lib/pkgconfig:${WORK}/installed/lib/${ARCH}/pkgconfig)
+  execute_process(COMMAND ${PKG_CONFIG} --define-variable=prefix=${WORK}/installed --cflags --libs varve
+    OUTPUT_VARIABLE flags OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
+  separate_arguments(flags UNIX_COMMAND "${flags}")
+  run(${CXX} ${here}/main.cpp -o ${WORK}/consumer ${flags})
+else()
+  run(${CMAKE_COMMAND} -S ${here}/${WAY} -B ${WORK}/build -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_COMPILER=${CXX}
+    -DCMAKE_PREFIX_PATH=${WORK}/installed -DVARVE_SOURCE=${SOURCE} ${LAUNCHER})
+  run(${CMAKE_COMMAND} --build ${WORK}/build --target consumer)
+  file(COPY ${WORK}/build/consumer DESTINATION ${WORK})
+endif()
+run(${WORK}/consumer)
