@@ -50,7 +50,7 @@ class Sweep {
       apply_hooks(*node, dy);
       collect(node, dy);
       if (!node->op) {
-        if (!collect_) accumulate(*node, dy[0]);
+        if (!collect_) accumulate(node, dy[0]);
       } else if (!collect_ || needed_.count(node.get())) {
         descend(node, dy);
       }
@@ -107,17 +107,18 @@ class Sweep {
   }
 
   // A leaf's gradient is a tensor of its own: a second one is added in place.
-  static void accumulate(Node& leaf, const Tensor& gradient) {
-    if (leaf.grad.defined()) {
+  static void accumulate(const std::shared_ptr<Node>& leaf, const Tensor& gradient) {
+    Trace* trace = Trace::current();
+    if (trace) trace->touch_grad(leaf, false);
+    if (leaf->grad.defined()) {
       const NoGrad guard;
-      leaf.grad.assign(varve::add(leaf.grad, gradient));
+      leaf->grad.assign(varve::add(leaf->grad, gradient));
       return;
     }
-    const Trace* trace = Trace::current();
     const long holders = trace && trace->made(gradient) ? 2 : 1;  // the sweep's handle, and the trace's
     const bool own = gradient.value_ptr().use_count() <= holders &&
                      gradient.value().storage.use_count() == 1 && gradient.is_contiguous();
-    leaf.grad = own ? gradient.detach() : no_grad([&] { return clone(gradient.detach()); });
+    leaf->grad = own ? gradient.detach() : no_grad([&] { return clone(gradient.detach()); });
   }
 
   void descend(const std::shared_ptr<Node>& node, Tensors& dy) {

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <varve/core/record.h>
+
 namespace varve {
 namespace {
 
@@ -64,10 +66,16 @@ void Trace::guard(std::shared_ptr<const bool> flag) {
   guards_.emplace_back(std::move(flag), value);
 }
 
+void Trace::touch_grad(const std::shared_ptr<Node>& leaf, bool replaced) {
+  if (touched_.insert(leaf.get()).second)
+    leaf_grads_.push_back({leaf, !replaced, leaf->grad.value_ptr(), {}});
+}
+
 bool Trace::made(const Tensor& tensor) const { return numbers_.count(tensor.value_ptr().get()) != 0; }
 
 Graph Trace::finish(const Tensors& outputs) {
   for (const Tensor& t : outputs) graph_.outputs.push_back(number_of(t));
+  for (LeafGrad& g : leaf_grads_) g.after = g.leaf->grad;
   return std::move(graph_);
 }
 

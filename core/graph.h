@@ -5,6 +5,7 @@
 #include <functional>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include <varve/core/op.h>
@@ -38,6 +39,15 @@ VARVE_API void drop_dead_calls(Graph& graph);
 // "%3: f32[64, 256] = matmul(%0, %1, transpose_b=true)", a line each.
 VARVE_API std::string to_string(const Graph& graph);
 
+// A leaf whose gradient the traced function read or replaced: what it must be before a replay, and is after
+// one.
+struct LeafGrad {
+  std::shared_ptr<Node> leaf;
+  bool read;  // before it was replaced: then `before` matters
+  ValuePtr before;
+  Tensor after;
+};
+
 // While one lives, every op this thread applies is appended to its graph, and reading a value is an Error.
 class VARVE_API Trace {
  public:
@@ -55,12 +65,15 @@ class VARVE_API Trace {
   void append(const AnyOp& op, std::span<const Tensor> in, std::span<const Tensor> out);
   // Host state the function read (a layer's mode): a plan is only replayed while it is unchanged.
   void guard(std::shared_ptr<const bool> flag);
+  // The function reads, or replaces, the gradient at a leaf.
+  void touch_grad(const std::shared_ptr<Node>& leaf, bool replaced);
   bool made(const Tensor& tensor) const;
 
   Graph finish(const Tensors& outputs);
   // After finish: the values behind the numbers, and the guards with what was read.
   const std::vector<ValuePtr>& values() const { return values_; }
   const std::vector<std::pair<std::shared_ptr<const bool>, bool>>& guards() const { return guards_; }
+  const std::vector<LeafGrad>& leaf_grads() const { return leaf_grads_; }
 
  private:
   uint32_t number_of(const Tensor& tensor);
@@ -70,6 +83,8 @@ class VARVE_API Trace {
   std::vector<ValuePtr> values_;
   std::unordered_map<const Value*, uint32_t> numbers_;
   std::vector<std::pair<std::shared_ptr<const bool>, bool>> guards_;
+  std::vector<LeafGrad> leaf_grads_;
+  std::unordered_set<const Node*> touched_;
   Trace* outer_;
 };
 

@@ -192,6 +192,7 @@ Plan::Plan(const std::function<Tensors(const Tensors&)>& f, std::span<const Tens
   for (const Tensor& t : f(own)) outputs_.push_back(t.detach());
   graph_ = scope.finish(outputs_);
   guards_ = scope.guards();
+  leaf_grads_ = scope.leaf_grads();
   Builder(*this, scope.values()).build();
 }
 
@@ -201,6 +202,8 @@ bool Plan::fits(std::span<const Tensor> inputs) const {
     if (inputs[i].dtype() != inputs_[i].spec.dtype || inputs[i].shape() != inputs_[i].spec.shape ||
         inputs[i].strides() != inputs_[i].strides)
       return false;
+  for (const LeafGrad& g : leaf_grads_)
+    if (g.read && g.leaf->grad.value_ptr() != g.before) return false;
   return std::all_of(guards_.begin(), guards_.end(), [](const auto& g) { return *g.first == g.second; });
 }
 
@@ -210,6 +213,7 @@ const Tensors& Plan::run(std::span<const Tensor> inputs) {
   for (const Call& c : calls_)
     c.op->run(*c.backend, Views(&views_[c.views], c.ins), Views(&views_[c.views + c.ins], c.outs), c.scratch);
   for (Storage* s : written_) s->bump_version();
+  for (const LeafGrad& g : leaf_grads_) g.leaf->grad = g.after;
   return outputs_;
 }
 

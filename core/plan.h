@@ -16,7 +16,7 @@ class VARVE_API Plan {
   // Traces f(inputs), running it once.
   Plan(const std::function<Tensors(const Tensors&)>& f, std::span<const Tensor> inputs);
 
-  // Whether a replay would do what f does now: inputs alike, modes unchanged.
+  // Whether a replay would do what f does now: inputs alike, modes unchanged, gradients where they were.
   bool fits(std::span<const Tensor> inputs) const;
   // Replays on inputs that fit. The outputs are the same tensors each time, overwritten by the next replay.
   const Tensors& run(std::span<const Tensor> inputs);
@@ -47,6 +47,7 @@ class VARVE_API Plan {
   bool grad_enabled_;
   std::vector<InputKind> inputs_;
   std::vector<std::pair<std::shared_ptr<const bool>, bool>> guards_;
+  std::vector<LeafGrad> leaf_grads_;
   std::vector<Call> calls_;
   std::vector<View> views_;
   std::vector<Patch> patches_;

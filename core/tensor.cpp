@@ -59,7 +59,9 @@ bool Tensor::is_leaf() const { return !edge_ || !edge_.node->op; }
 
 const Tensor& Tensor::grad() const {
   static const Tensor none;
-  return edge_ && is_leaf() ? edge_.node->grad : none;
+  if (!edge_ || !is_leaf()) return none;
+  if (Trace* trace = Trace::current()) trace->touch_grad(edge_.node, false);
+  return edge_.node->grad;
 }
 
 void Tensor::set_grad(Tensor grad) const {
@@ -70,6 +72,7 @@ void Tensor::set_grad(Tensor grad) const {
   if (grad.defined() && grad.spec() != spec())
     throw ShapeError(fmt::format("set_grad: a gradient {}{} for a tensor {}{}", name_of(grad.dtype()),
                                  to_string(grad.shape()), name_of(dtype()), to_string(shape())));
+  if (Trace* trace = Trace::current()) trace->touch_grad(edge_.node, true);
   edge_.node->grad = grad.defined() ? grad.detach() : Tensor();
 }
 
