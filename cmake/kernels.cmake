@@ -13,6 +13,10 @@ else()
   set(varve_levels generic)
 endif()
 
+# GNU binutils, whatever the compiler: lld has no --force-group-allocation.
+find_program(VARVE_LD NAMES ld.bfd ld REQUIRED)
+find_program(VARVE_OBJCOPY NAMES objcopy REQUIRED)
+
 set(varve_kernel_sources
   core/cpu/pointwise_loops.cpp core/cpu/conversions.cpp core/cpu/reduce_loops.cpp core/cpu/row_loops.cpp
   core/cpu/random_loops.cpp core/cpu/gemm.cpp core/cpu/table.cpp)
@@ -30,7 +34,7 @@ function(varve_add_level target level)
   # everywhere. errno off: else a square root calls the library. No unique symbols: the linker would merge them across
   # levels, whatever their visibility.
   target_compile_options(${objects} PRIVATE -O3 $<$<CXX_COMPILER_ID:GNU>:-fno-gnu-unique> -fno-math-errno -fno-trapping-math -ffp-contract=off -fwrapv
-    -Wno-psabi -Wno-maybe-uninitialized -Wno-uninitialized)
+    -Wno-psabi -Wno-uninitialized $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
   if(NOT level STREQUAL "generic")
     string(REPLACE _ - march ${level})
     target_compile_options(${objects} PRIVATE -march=${march})
@@ -39,8 +43,8 @@ function(varve_add_level target level)
   set(combined ${CMAKE_CURRENT_BINARY_DIR}/varve_kernels_${level}.o)
   add_custom_command(
     OUTPUT ${combined}
-    COMMAND ${CMAKE_LINKER} -r --force-group-allocation -o ${combined}.merged $<TARGET_OBJECTS:${objects}>
-    COMMAND ${CMAKE_OBJCOPY} --keep-global-symbol=varve_kernels_${level} ${combined}.merged ${combined}
+    COMMAND ${VARVE_LD} -r --force-group-allocation -o ${combined}.merged $<TARGET_OBJECTS:${objects}>
+    COMMAND ${VARVE_OBJCOPY} --keep-global-symbol=varve_kernels_${level} ${combined}.merged ${combined}
     COMMAND ${CMAKE_COMMAND} -E rm ${combined}.merged
     DEPENDS ${objects} $<TARGET_OBJECTS:${objects}>
     COMMAND_EXPAND_LISTS VERBATIM)

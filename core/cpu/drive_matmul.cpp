@@ -16,11 +16,12 @@ struct Tiles {
 
 int64_t round_up(int64_t value, int64_t step) { return (value + step - 1) / step * step; }
 
-// One tile while a product is small, 16 when it is large: enough to share out, few enough that packing each tile's
-// sides costs little. Rows go in multiples of 48 and columns of 64, so that the kernel's register blocks (up to
-// 24 x 32) come out whole.
+// One tile while a product is small, 16 when it is large: enough to share out, few enough that packing each
+// tile's sides costs little. Rows go in multiples of 48 and columns of 64, so that the kernel's register
+// blocks (up to 24 x 32) come out whole.
 Tiles tiles_for(int64_t m, int64_t n, int64_t k) {
-  const double work = static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k);  // multiply-adds
+  const double work =
+      static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k);  // multiply-adds
   const int64_t wanted = work < 4e6 ? 1 : work < 256e6 ? 2 : work < 4e9 ? 4 : 16;
   int64_t down = 1, across = 1;
   while (down * across < wanted) {

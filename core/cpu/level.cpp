@@ -9,11 +9,11 @@
 
 // The tables, one from each build of the kernels (cmake/kernels.cmake).
 #if defined(VARVE_X86_LEVELS)
-extern "C" const varve::cpu::Kernels& varve_kernels_x86_64_v2();
-extern "C" const varve::cpu::Kernels& varve_kernels_x86_64_v3();
-extern "C" const varve::cpu::Kernels& varve_kernels_x86_64_v4();
+extern "C" const varve::cpu::Kernels* varve_kernels_x86_64_v2();
+extern "C" const varve::cpu::Kernels* varve_kernels_x86_64_v3();
+extern "C" const varve::cpu::Kernels* varve_kernels_x86_64_v4();
 #else
-extern "C" const varve::cpu::Kernels& varve_kernels_generic();
+extern "C" const varve::cpu::Kernels* varve_kernels_generic();
 #endif
 
 namespace varve::cpu {
@@ -21,7 +21,7 @@ namespace {
 
 struct Level {
   std::string_view name;
-  const Kernels& (*table)();
+  const Kernels* (*table)();
   bool (*supported)();
 };
 
@@ -75,6 +75,6 @@ void set_level(std::string_view name) {
       fmt::format("cpu: level '{}' is not available; this process has {}", name, fmt::join(levels(), ", ")));
 }
 
-const Kernels& kernels() { return in_use().load(std::memory_order_relaxed)->table(); }
+const Kernels& kernels() { return *in_use().load(std::memory_order_relaxed)->table(); }
 
 }  // namespace varve::cpu

@@ -6,10 +6,11 @@
 
 namespace varve {
 
+inline constexpr std::string_view kDrawNames[]{"uniform", "normal"};
+
 template <RandomFn kFn>
 struct Draw {  // input: state
-  static constexpr std::string_view kNames[]{"uniform", "normal"};
-  static constexpr OpName name{kNames[static_cast<size_t>(kFn)], 1};
+  static constexpr OpName name{kDrawNames[static_cast<size_t>(kFn)], 1};
   static constexpr uint32_t updates = 1;
   Shape shape;
   DType dtype = DType::f32;

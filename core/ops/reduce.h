@@ -5,11 +5,12 @@
 
 namespace varve {
 
+inline constexpr std::string_view kReduceNames[]{"sum", "prod", "max", "min"};
+
 // No axes means all of them; keepdims leaves size 1 where an axis was reduced.
 template <ReduceFn kFn>
 struct Reduce {
-  static constexpr std::string_view kNames[]{"sum", "prod", "max", "min"};
-  static constexpr OpName name{kNames[static_cast<size_t>(kFn)], 1};
+  static constexpr OpName name{kReduceNames[static_cast<size_t>(kFn)], 1};
   Axes axes;
   bool keepdims = false;
   static void fields(auto& self, auto&& field) {

@@ -12,11 +12,12 @@ VARVE_API void run_rows(Backend& on, RowFn fn, Views in, Views out, const View& 
 VARVE_API Specs infer_rows(RowFn fn, const char* op, const Specs& in);
 }  // namespace detail
 
+inline constexpr std::string_view kRowNames[]{"softmax", "log_softmax", "cumsum",         "argmax",
+                                              "argmin",  "sort",        "sort_descending"};
+
 template <RowFn kFn>
 struct RowOp {
-  static constexpr std::string_view kNames[]{"softmax", "log_softmax", "cumsum",         "argmax",
-                                             "argmin",  "sort",        "sort_descending"};
-  static constexpr OpName name{kNames[static_cast<size_t>(kFn)], 1};
+  static constexpr OpName name{kRowNames[static_cast<size_t>(kFn)], 1};
   static constexpr bool kSoft = kFn == RowFn::softmax || kFn == RowFn::log_softmax;
   static constexpr bool kSorts = kFn == RowFn::sort || kFn == RowFn::sort_descending;
 
