@@ -1,6 +1,8 @@
 // All of varve.
 #pragma once
 
+#include <varve/core/cpu/level.h>
+#include <varve/core/cpu/threads.h>
 #include <varve/core/graph.h>
 #include <varve/core/members.h>
 #include <varve/core/ops/copy.h>
@@ -14,3 +16,18 @@
 #include <varve/core/ops/views.h>
 #include <varve/core/plan.h>
 #include <varve/core/record.h>
+#include <varve/data/idx.h>
+#include <varve/data/loader.h>
+#include <varve/io/checkpoint.h>
+#include <varve/io/model.h>
+#include <varve/io/state.h>
+#include <varve/nn/activation.h>
+#include <varve/nn/dropout.h>
+#include <varve/nn/flatten.h>
+#include <varve/nn/linear.h>
+#include <varve/nn/list.h>
+#include <varve/nn/loss.h>
+#include <varve/nn/sequential.h>
+#include <varve/optim/adam.h>
+#include <varve/optim/clip.h>
+#include <varve/optim/sgd.h>

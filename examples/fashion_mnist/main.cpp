@@ -1,0 +1,49 @@
+// Trains a 784-256-10 network on Fashion-MNIST and keeps it three ways: state dict, whole model, checkpoint.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+
+#include "training.h"
+
+int main(int argc, char** argv) {
+  CLI::App app{
+      "Trains the tutorial's network on Fashion-MNIST, and keeps it as a state dict, a whole model and a "
+      "checkpoint."};
+  Options options;
+  std::string data;
+  int threads = 0;
+  app.add_option("--epochs", options.epochs, "Passes over the training images")
+      ->check(kAtLeastOne)
+      ->capture_default_str();
+  app.add_option("--batch", options.batch, "Images in a step")->check(kAtLeastOne)->capture_default_str();
+  app.add_option("--lr", options.lr, "Adam's learning rate")
+      ->check(CLI::Range(0.0, 1e6))
+      ->capture_default_str();
+  app.add_option("--seed", options.seed, "Fixes the first weights and the order of the images")
+      ->capture_default_str();
+  app.add_option("--threads", threads, "Threads to compute with (default: the processors granted)")
+      ->check(kAtLeastOne);
+  app.add_option(
+      "--data", data,
+      "Folder of the four IDX files, or a .varve file (default: Debian's package, else the subset)");
+  app.add_option("--out", options.out, "Folder to write to")->capture_default_str();
+  app.add_option("--checkpoint-every", options.checkpoint_every,
+                 "Steps between checkpoints (each epoch ends with one)")
+      ->check(CLI::NonNegativeNumber);
+  app.add_option("--resume", options.resume, "Checkpoint to go on from");
+  app.add_option("--kill-at-step", options.kill_at_step,
+                 "End by SIGKILL after this step, to see that nothing is lost")
+      ->check(CLI::NonNegativeNumber);
+  CLI11_PARSE(app, argc, argv);
+  try {
+    if (threads) varve::set_threads(threads);
+    const Dataset dataset = load_dataset(data);
+    Training training(dataset, options);
+    if (!training.run()) return 130;
+    training.save_model();
+    std::printf("test accuracy %.4f\n", training.test_accuracy());
+    return 0;
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "fashion_mnist: %s\n", e.what());
+    return 1;
+  }
+}

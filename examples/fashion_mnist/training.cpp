@@ -1,0 +1,115 @@
+#include "training.h"
+
+#include <csignal>
+#include <cstdio>
+#include <filesystem>
+
+#include "progress.h"
+
+using namespace varve;
+
+namespace {
+
+volatile std::sig_atomic_t interrupted = 0;
+
+// Bytes 0 to 255 as numbers 0 to 1.
+Tensor pixels(const Tensor& images) { return cast(images, DType::f32) / 255.0; }
+
+Mlp seeded_model(uint64_t seed) {
+  manual_seed(seed);
+  return {};
+}
+
+}  // namespace
+
+Training::Training(const Dataset& data, Options options)
+    : data_(data),
+      options_(std::move(options)),
+      model_(seeded_model(options_.seed)),
+      adam_(named_parameters(model_), {.lr = options_.lr}),
+      loader_(data.train_images, data.train_labels,
+              {.batch_size = options_.batch, .shuffle = true, .seed = options_.seed}) {
+  std::filesystem::create_directories(options_.out);
+  label(model_);
+  if (!options_.resume.empty()) resume();
+  std::signal(SIGINT, [](int) { interrupted = 1; });
+}
+
+void Training::resume() {
+  const Checkpoint saved = load_checkpoint(options_.resume);
+  load_state_dict(model_, saved.model);
+  adam_.load_state_dict(saved.optimizer);
+  loader_.load_state_dict(saved.loader);
+  load_into({{"default", default_generator().state()}}, saved.random);
+  step_ = saved.step;
+  loss_ = saved.loss;
+  std::fprintf(stderr, "resumed %s: epoch %ld, step %ld, loss %.4f\n", options_.resume.c_str(),
+               static_cast<long>(saved.epoch + 1), static_cast<long>(saved.step), saved.loss);
+}
+
+void Training::save_checkpoint() const {
+  varve::save_checkpoint(checkpoint_path(), {.epoch = loader_.epoch(),
+                                             .step = step_,
+                                             .loss = loss_,
+                                             .model = state_dict(model_),
+                                             .optimizer = adam_.state_dict(),
+                                             .loader = loader_.state_dict(),
+                                             .random = {{"default", default_generator().state()}},
+                                             .user = {}});
+}
+
+// One step of training; returns the loss and how many answers were right.
+Tensors Training::step_on(const Tensor& images, const Tensor& labels) {
+  const Tensor logits = model_(pixels(images));
+  const Tensor loss = nn::cross_entropy(logits, labels);
+  adam_.zero_grad();
+  loss.backward();
+  adam_.step();
+  return {loss, sum(equal(argmax(logits, 1), labels))};
+}
+
+bool Training::run() {
+  while (loader_.epoch() < options_.epochs)
+    if (!run_epoch()) return false;
+  return true;
+}
+
+bool Training::run_epoch() {
+  auto step = compile([this](const Tensor& x, const Tensor& y) { return step_on(x, y); });
+  Progress progress(loader_.epoch(), options_.epochs, loader_.batch(), loader_.batches());
+  while (const auto batch = loader_.next()) {
+    const Tensors result = step(batch->inputs, batch->targets);
+    loss_ = result[0].item();
+    progress.add(loss_, result[1].item<int64_t>(), batch->targets.size(0));
+    ++step_;
+    if (step_ == options_.kill_at_step) std::raise(SIGKILL);
+    if (interrupted || (options_.checkpoint_every && step_ % options_.checkpoint_every == 0))
+      save_checkpoint();
+    if (interrupted) {
+      progress.finish();
+      std::fprintf(stderr, "interrupted after step %ld; go on with --resume %s\n", static_cast<long>(step_),
+                   checkpoint_path().c_str());
+      return false;
+    }
+  }
+  progress.finish();
+  save_checkpoint();
+  return true;
+}
+
+double Training::test_accuracy() const {
+  const NoGrad guard;
+  int64_t correct = 0;
+  const int64_t count = data_.test_images.size(0);
+  for (int64_t first = 0; first < count; first += 1000) {
+    const Tensor answers = argmax(model_(pixels(slice(data_.test_images, 0, first, first + 1000))), 1);
+    correct += sum(equal(answers, slice(data_.test_labels, 0, first, first + 1000))).item<int64_t>();
+  }
+  return static_cast<double>(correct) / static_cast<double>(count);
+}
+
+void Training::save_model() const {
+  save(options_.out + "/fashion_mnist_mlp_statedict.varve", state_dict(model_));
+  varve::save_model(options_.out + "/fashion_mnist_mlp_whole.varve", model_,
+                    {zeros({options_.batch, 28, 28})});
+}

@@ -1,0 +1,28 @@
+#include <varve/optim/adam.h>
+
+#include <varve/core/ops/elementwise.h>
+
+namespace varve::optim {
+
+void AdamOptions::check() const {
+  check_option(beta1 >= 0 && beta1 < 1, "beta1", beta1, "0 <= beta1 < 1");
+  check_option(beta2 >= 0 && beta2 < 1, "beta2", beta2, "0 <= beta2 < 1");
+  check_option(eps >= 0, "eps", eps, "at least 0");
+  check_option(weight_decay >= 0, "weight_decay", weight_decay, "at least 0");
+}
+
+template <class Options>
+void BasicAdam<Options>::update(size_t group, const GroupState& state, const Tensor& count) const {
+  const Options& o = this->options_of(group);
+  const AdamStep rule{{o.beta1, o.beta2, o.eps, Options::kDecoupled ? 0 : o.weight_decay}};
+  const auto unbiased = [&](double beta) { return 1 - pow(scalar_like(beta, count), count); };
+  const Tensor rate = state.lr / unbiased(o.beta1), root = sqrt(unbiased(o.beta2));
+  const Tensor keep = 1 - state.lr * (Options::kDecoupled ? o.weight_decay : 0);
+  for (const auto& [name, p, moments] : state.parameters)
+    if (p.grad().defined()) apply_op(rule, {p, p.grad(), moments[0], moments[1], rate, root, keep});
+}
+
+template class BasicAdam<AdamOptions>;
+template class BasicAdam<AdamWOptions>;
+
+}  // namespace varve::optim

@@ -1,0 +1,107 @@
+#include <varve/optim/optimizer.h>
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include <varve/core/ops/make.h>
+#include <varve/core/ops/pointwise.h>
+#include <varve/core/record.h>
+
+namespace varve::optim {
+namespace {
+
+std::string option_name(size_t group, std::string_view option) {
+  return fmt::format("groups.{}.{}", group, option);
+}
+
+Tensor number(double value) { return full({}, value, DType::f64); }
+
+void check_lr(double lr) {
+  check_option(lr >= 0 && std::isfinite(lr), "lr", lr, "a finite number, at least 0");
+}
+
+}  // namespace
+
+void check_option(bool sensible, const char* option, double value, const char* required) {
+  if (!sensible) throw Error(fmt::format("optimizer: {} = {}; required is {}", option, value, required));
+}
+
+Optimizer::Optimizer(const char* name, std::vector<std::string_view> moment_names)
+    : name_(name), moment_names_(std::move(moment_names)), step_(number(0)) {}
+
+void Optimizer::add_group(const NamedTensors& parameters, double lr) {
+  check_lr(lr);
+  groups_.push_back({{}, number(lr)});
+  for (const NamedTensor& given : parameters) {
+    check_new(given);
+    Parameter p{given.name, given.tensor, {}};
+    for (size_t i = 0; i < moment_names_.size(); ++i) p.moments[i] = zeros_like(given.tensor);
+    if (given.tensor.label().empty()) given.tensor.set_label(given.name);
+    groups_.back().parameters.push_back(std::move(p));
+  }
+}
+
+void Optimizer::check_new(const NamedTensor& given) const {
+  const auto refuse = [&](const std::string& why) {
+    throw Error(fmt::format("{}: parameter '{}' {}", name_, given.name, why));
+  };
+  if (!given.tensor.defined()) refuse("is undefined");
+  if (!given.tensor.requires_grad() || !given.tensor.is_leaf())
+    refuse("is not a leaf that requires a gradient; leave it out, or call set_requires_grad() on it");
+  for (const GroupState& group : groups_)
+    for (const Parameter& held : group.parameters) {
+      if (held.name == given.name) refuse("is named like another; names must differ, give one a prefix");
+      if (held.tensor.value_ptr() == given.tensor.value_ptr())
+        refuse(fmt::format("is '{}' again; give each tensor once", held.name));
+    }
+}
+
+void Optimizer::step() {
+  const NoGrad guard;
+  step_.assign(step_ + 1);
+  for (size_t g = 0; g < groups_.size(); ++g) update(g, groups_[g], step_);
+}
+
+void Optimizer::zero_grad() const {
+  for (const GroupState& group : groups_)
+    for (const Parameter& p : group.parameters) p.tensor.zero_grad();
+}
+
+void Optimizer::set_lr(double lr) const {
+  for (size_t g = 0; g < groups_.size(); ++g) set_lr(lr, g);
+}
+
+void Optimizer::set_lr(double lr, size_t group) const {
+  check_lr(lr);
+  groups_.at(group).lr.fill(lr);
+}
+
+double Optimizer::lr(size_t group) const { return groups_.at(group).lr.item(); }
+
+NamedTensors Optimizer::state_dict() const {
+  NamedTensors out;
+  for (size_t i = 0; i < moment_names_.size(); ++i)
+    for (const GroupState& group : groups_)
+      for (const Parameter& p : group.parameters)
+        out.add(fmt::format("{}.{}", moment_names_[i], p.name), p.moments[i]);
+  out.add("step", step_);
+  for (size_t g = 0; g < groups_.size(); ++g) {
+    out.add(option_name(g, "lr"), groups_[g].lr);
+    for (const auto& [name, value] : options(g)) out.add(option_name(g, name), number(value));
+  }
+  return out;
+}
+
+LoadReport Optimizer::load_state_dict(const NamedTensors& state, bool strict) {
+  for (size_t g = 0; g < groups_.size(); ++g) check_lr(option_in(state, g, "lr", 0));
+  return load_into(state_dict(), state, strict);
+}
+
+double Optimizer::option_in(const NamedTensors& state, size_t group, std::string_view name,
+                            double otherwise) {
+  const Tensor* found = state.find(option_name(group, name));
+  return found && found->spec() == Spec{DType::f64, {}} ? found->item() : otherwise;
+}
+
+}  // namespace varve::optim

@@ -1,0 +1,120 @@
+// Optimizer: named parameters in groups, and the state that a step changes. All of it is made by the
+// constructor and lives in tensors, so that a compiled step sees every change and a file keeps it.
+#pragma once
+
+#include <array>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <varve/core/named_tensors.h>
+
+namespace varve::optim {
+
+// What every optimizer does, whatever its rule.
+class VARVE_API Optimizer {
+ public:
+  virtual ~Optimizer() = default;
+  Optimizer(const Optimizer&) = delete;  // two copies would share their moments
+  Optimizer& operator=(const Optimizer&) = delete;
+
+  // Updates every parameter that has a gradient.
+  void step();
+  void zero_grad() const;
+
+  // The learning rate is a tensor: a compiled step sees the change. Without a group: of all groups.
+  void set_lr(double lr) const;
+  void set_lr(double lr, size_t group) const;
+  double lr(size_t group = 0) const;
+  size_t groups() const { return groups_.size(); }
+
+  // "exp_avg.ln1.weight", ..., "step", "groups.0.lr", "groups.0.beta1", ...: moments by the name of their
+  // parameter. Moments, step and lr share the optimizer's memory.
+  NamedTensors state_dict() const;
+  // Takes over moments, step, learning rates and options; strict as in load_into. Options other than lr are
+  // constants of a compiled step: compile it after loading.
+  virtual LoadReport load_state_dict(const NamedTensors& state, bool strict = true);
+
+ protected:
+  struct Parameter {
+    std::string name;
+    Tensor tensor;
+    std::array<Tensor, 2> moments;
+  };
+  struct GroupState {
+    std::vector<Parameter> parameters;
+    Tensor lr;  // 0-d f64
+  };
+
+  Optimizer(const char* name, std::vector<std::string_view> moment_names);
+  // Errors: a parameter that is given twice, or its name; that is undefined; that requires no gradient.
+  void add_group(const NamedTensors& parameters, double lr);
+
+  // The rule, for one group; `count` is the number of this step, 0-d f64. Runs under NoGrad.
+  virtual void update(size_t group, const GroupState& state, const Tensor& count) const = 0;
+  // The options of a group by name, except lr.
+  virtual std::vector<std::pair<std::string, double>> options(size_t group) const = 0;
+
+  // The option of that name in `state`, or `otherwise`.
+  static double option_in(const NamedTensors& state, size_t group, std::string_view name, double otherwise);
+
+ private:
+  void check_new(const NamedTensor& parameter) const;
+
+  const char* name_;
+  std::vector<std::string_view> moment_names_;
+  std::vector<GroupState> groups_;
+  Tensor step_;  // 0-d f64: steps taken
+};
+
+// Parameters that share options.
+template <class Options>
+struct Group {
+  NamedTensors parameters;
+  Options options;
+};
+
+// An optimizer with options: a struct of numbers with lr, fields() that lists the others, and check().
+template <class Options>
+class OptimizerOf : public Optimizer {
+ public:
+  LoadReport load_state_dict(const NamedTensors& state, bool strict = true) override {
+    std::vector<Options> loaded = options_;
+    for (size_t g = 0; g < loaded.size(); ++g) {
+      Options::fields(loaded[g], [&]<class T>(const char* name, T& value) {
+        value = static_cast<T>(option_in(state, g, name, static_cast<double>(value)));
+      });
+      loaded[g].check();
+    }
+    LoadReport report = Optimizer::load_state_dict(state, strict);
+    options_ = std::move(loaded);
+    return report;
+  }
+
+ protected:
+  OptimizerOf(const char* name, std::vector<std::string_view> moment_names,
+              std::vector<Group<Options>> groups)
+      : Optimizer(name, std::move(moment_names)) {
+    for (Group<Options>& g : groups) {
+      g.options.check();
+      add_group(g.parameters, g.options.lr);
+      options_.push_back(std::move(g.options));
+    }
+  }
+  const Options& options_of(size_t group) const { return options_[group]; }
+
+ private:
+  std::vector<std::pair<std::string, double>> options(size_t group) const override {
+    std::vector<std::pair<std::string, double>> out;
+    Options::fields(options_[group], [&](const char* name, double value) { out.emplace_back(name, value); });
+    return out;
+  }
+
+  std::vector<Options> options_;
+};
+
+// Refuses an option that makes no sense: "adam: lr = -1; required is ...".
+VARVE_API void check_option(bool sensible, const char* option, double value, const char* required);
+
+}  // namespace varve::optim

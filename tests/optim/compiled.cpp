@@ -1,0 +1,107 @@
+// A compiled training step is the plain one, bit for bit: dropout, moments, bias correction and a learning
+// rate that changes between replays.
+#include <doctest/doctest.h>
+
+#include <varve/core/ops/random.h>
+#include <varve/core/plan.h>
+#include <varve/nn/activation.h>
+#include <varve/nn/dropout.h>
+#include <varve/nn/linear.h>
+#include <varve/nn/loss.h>
+#include <varve/nn/sequential.h>
+#include <varve/optim/adam.h>
+#include <varve/optim/clip.h>
+#include <varve/optim/sgd.h>
+
+#include "tests/fixture.h"
+
+using namespace varve;
+
+namespace {
+
+struct Batch {
+  Tensor x, target;
+};
+
+Batch batch_of(uint64_t step) {
+  const Generator generator(100 + step);
+  std::vector<int64_t> classes;
+  for (uint64_t i = 0; i < 6; ++i) classes.push_back(static_cast<int64_t>((step + i * i) % 4));
+  return {randn({6, 8}, DType::f32, generator), from_span(std::span<const int64_t>(classes), {6})};
+}
+
+// Trains 20 steps from the same start, plain or compiled, and returns losses, parameters and optimizer state.
+template <class Optimizer, class Options>
+Tensors trained(bool compiled, Options options, size_t& plans) {
+  manual_seed(11);
+  const nn::Sequential model{nn::Linear{8, 10}, nn::GELU{}, nn::Dropout{0.3}, nn::Linear{10, 4}};
+  Optimizer optimizer(named_parameters(model), options);
+  const auto step = [&](const Tensor& x, const Tensor& target) {
+    optimizer.zero_grad();
+    const Tensor loss = nn::cross_entropy(model(x), target);
+    loss.backward();
+    optim::clip_grad_norm(parameters(model), 0.5);
+    optimizer.step();
+    return loss;
+  };
+  auto replayed = compile(step);
+  Tensors out;
+  for (uint64_t i = 0; i < 20; ++i) {
+    if (i % 5 == 4) optimizer.set_lr(options.lr / static_cast<double>(i));
+    const Batch batch = batch_of(i);
+    out.push_back(clone((compiled ? replayed(batch.x, batch.target) : step(batch.x, batch.target)).detach()));
+  }
+  for (const NamedTensor& t : state_dict(model)) out.push_back(t.tensor);
+  for (const NamedTensor& t : optimizer.state_dict()) out.push_back(t.tensor);
+  plans = replayed.plans().size();
+  return out;
+}
+
+template <class Optimizer, class Options>
+void check(Options options) {
+  size_t none = 0, plans = 0;
+  const Tensors plain = trained<Optimizer>(false, options, none);
+  const Tensors replayed = trained<Optimizer>(true, options, plans);
+  CHECK(plans == 1);
+  REQUIRE(plain.size() == replayed.size());
+  for (size_t i = 0; i < plain.size(); ++i) {
+    CAPTURE(i);
+    CHECK(test::identical(plain[i], replayed[i]));
+  }
+  CHECK_FALSE(test::identical(plain[0], plain[19]));
+}
+
+}  // namespace
+
+TEST_CASE("a compiled SGD step is the plain one bit for bit") {
+  check<optim::Sgd>(optim::SgdOptions{.lr = 0.1});
+  check<optim::Sgd>(optim::SgdOptions{.lr = 0.1, .momentum = 0.9, .weight_decay = 0.01, .nesterov = true});
+}
+
+TEST_CASE("a compiled Adam step is the plain one bit for bit") {
+  check<optim::Adam>(optim::AdamOptions{.lr = 0.01, .weight_decay = 0.01});
+  check<optim::AdamW>(optim::AdamWOptions{.lr = 0.01, .weight_decay = 0.1});
+}
+
+TEST_CASE("a compiled step goes on from a loaded optimizer") {
+  Tensor w = ones({3});
+  w.set_requires_grad();
+  optim::Adam adam{{{"w", w}}, {.lr = 0.1}};
+  auto step = compile([&](const Tensor& gradient) {
+    w.set_grad(gradient);
+    adam.step();
+  });
+  const Tensor g = tensor({1.f, -2.f, 0.5f});
+  step(g);
+  NamedTensors saved;
+  for (const NamedTensor& t : adam.state_dict()) saved.add(t.name, clone(t.tensor));
+  const Tensor at_save = clone(w.detach());
+  step(g);
+  const Tensor expected = clone(w.detach());
+  step(g);
+  adam.load_state_dict(saved);
+  w.detach().assign(at_save);
+  step(g);
+  CHECK(test::identical(w, expected));
+  CHECK(adam.state_dict().find("step")->item() == 2);
+}
