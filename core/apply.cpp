@@ -87,7 +87,7 @@ Tensors compute(const AnyOp& op, Backend& backend, std::span<const Tensor> in, c
 
 void check_updates(const AnyOp& op, std::span<const Tensor> in) {
   for (size_t i = 0; i < in.size(); ++i) {
-    if (!((op.updates() >> i) & 1u)) continue;
+    if (!op.writes(i)) continue;
     if (grad_enabled() && in[i].requires_grad())
       throw Error(fmt::format(
           "{} writes in place, which is not recorded: do it under no_grad, or on a detached tensor",
@@ -141,7 +141,7 @@ Tensors apply_op(const AnyOp& op, std::span<const Tensor> in) {
   Tensors out = compute(op, backend, in, specs);
   if (op.updates())
     for (size_t i = 0; i < in.size(); ++i)
-      if ((op.updates() >> i) & 1u) in[i].value().storage->bump_version();
+      if (op.writes(i)) in[i].value().storage->bump_version();
   check_for_anomaly(op, in, out);
   if (wants_gradient(op, in)) record(op, in, specs, out);
   if (Trace* trace = Trace::current()) trace->append(op, in, out);

@@ -55,6 +55,7 @@ class VARVE_API AnyOp {
   virtual size_t scratch(Views in, Views out) const = 0;
   virtual void run(Backend& on, Views in, Views out, const View& scratch) const = 0;
   virtual uint32_t updates() const = 0;
+  bool writes(size_t i) const { return i < 32 && ((updates() >> i) & 1u); }
   virtual bool differentiable() const = 0;
   virtual Keep keep() const = 0;
   virtual Tensors vjp(const Saved& saved, const Tensors& dy) const = 0;

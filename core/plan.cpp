@@ -150,8 +150,7 @@ class Plan::Builder {
         if (outside_[root_[v]]) written.insert(values_[v]->storage.get());
       }
       for (size_t i = 0; i < call.in.size(); ++i)
-        if ((call.op->updates() >> i) & 1u && outside_[root_[call.in[i]]] &&
-            input_[root_[call.in[i]]] == kNone)
+        if (call.op->writes(i) && outside_[root_[call.in[i]]] && input_[root_[call.in[i]]] == kNone)
           written.insert(values_[call.in[i]]->storage.get());
       if (scratch_[c] != kNone)
         made.scratch = contiguous_view(plan_.arena_->data() + offsets_[scratch_[c]],

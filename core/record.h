@@ -39,7 +39,7 @@ struct Node {
 class VARVE_API Saved {
  public:
   Saved(const std::shared_ptr<Node>& node, uint32_t wanted) : node_(node), wanted_(wanted) {}
-  bool wants(size_t i) const { return (wanted_ >> i) & 1u || i >= 32; }
+  bool wants(size_t i) const { return i >= 32 || ((wanted_ >> i) & 1u); }
   const Spec& in_spec(size_t i) const { return node_->in_specs[i]; }
   const Spec& out_spec(size_t i) const { return node_->out_specs[i]; }
   size_t inputs() const { return node_->in_specs.size(); }

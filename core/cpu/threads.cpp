@@ -6,11 +6,13 @@
 #include <atomic>
 #include <chrono>
 #include <cstdlib>
+#include <exception>
 #include <fstream>
 #include <mutex>
 #include <new>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <varve/core/error.h>
@@ -73,6 +75,7 @@ class Pool {
       return;
     }
     task_ = &task;
+    error_ = nullptr;
     done_.store(0, std::memory_order_relaxed);
     const uint64_t job = (ticket_.load(std::memory_order_relaxed) >> 32) + 1;
     ticket_.store(job << 32 | static_cast<uint64_t>(count), std::memory_order_release);
@@ -85,6 +88,7 @@ class Pool {
       relax();
       if (!spins_ || spins > 1000) std::this_thread::yield();
     }
+    if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
   }
 
  private:
@@ -100,7 +104,12 @@ class Pool {
     uint64_t ticket = ticket_.load(std::memory_order_acquire);
     while ((ticket & 0xffffffff) != 0) {
       if (!ticket_.compare_exchange_weak(ticket, ticket - 1, std::memory_order_acquire)) continue;
-      (*task_)(static_cast<int64_t>((ticket & 0xffffffff) - 1));
+      try {
+        (*task_)(static_cast<int64_t>((ticket & 0xffffffff) - 1));
+      } catch (...) {  // out of memory, say: the caller's thread hears of it
+        const std::lock_guard lock(error_mutex_);
+        if (!error_) error_ = std::current_exception();
+      }
       done_.fetch_add(1, std::memory_order_release);
       return true;
     }
@@ -130,6 +139,8 @@ class Pool {
   std::vector<std::thread> workers_;
   std::mutex busy_;
   const cpu::TaskRef* task_ = nullptr;
+  std::mutex error_mutex_;
+  std::exception_ptr error_;  // the first of this job
   alignas(64) std::atomic<uint64_t> ticket_{0};
   alignas(64) std::atomic<int64_t> done_{0};
   alignas(64) std::atomic<int> wakes_{0};

@@ -5,6 +5,7 @@
 #include "training.h"
 
 int main(int argc, char** argv) {
+  const auto kAtLeastOne = CLI::Range(int64_t{1}, int64_t{1} << 40);
   CLI::App app{
       "Trains the tutorial's network on Fashion-MNIST, and keeps it as a state dict, a whole model and a "
       "checkpoint."};
