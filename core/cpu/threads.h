@@ -31,8 +31,8 @@ class TaskRef {
   void (*call_)(const void*, int64_t);
 };
 
-// Runs task(0) ... task(count - 1), each once, in any order, and returns when all are done. Tasks must not
-// throw. A caller that finds the pool busy, and a task itself, runs its tasks alone.
+// Runs task(0) ... task(count - 1), each once, in any order, and returns when all are done; the first
+// thing a task threw is thrown again here. A caller that finds the pool busy, and a task itself, runs its tasks alone.
 void parallel(int64_t count, TaskRef task);
 
 // Memory of the calling thread, at least `bytes`, 64-byte aligned, valid until its next call; grows and
