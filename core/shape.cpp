@@ -35,12 +35,16 @@ void Dims::erase(int at) {
 
 bool Dims::contains(int64_t value) const { return std::find(begin(), end(), value) != end(); }
 
+// Sizes of 0 count as 1 for the overflow, so that strides fit too.
 int64_t numel(const Shape& shape) {
   int64_t product = 1;
-  for (int64_t d : shape)
-    if (d < 0 || __builtin_mul_overflow(product, d, &product))
+  bool empty = false;
+  for (int64_t d : shape) {
+    empty = empty || d == 0;
+    if (d < 0 || __builtin_mul_overflow(product, std::max<int64_t>(d, 1), &product))
       throw ShapeError(fmt::format("shape: {} has a negative size or too many elements", to_string(shape)));
-  return product;
+  }
+  return empty ? 0 : product;
 }
 
 Strides contiguous_strides(const Shape& shape) {

@@ -17,11 +17,12 @@ View last_two_swapped(View v) {
 
 bool half(const View& v) { return v.dtype == DType::f16 || v.dtype == DType::bf16; }
 
-// Whether the kernel can read it as it is: f32 or f64, rows or columns without gaps.
+// Whether the kernel can read it as it is: f32 or f64, rows or columns without gaps, none of them broadcast.
 bool readable(const View& v) {
   const int r = v.rank();
   const auto unit = [&](int axis) { return v.strides[axis] == 1 || v.shape[axis] <= 1; };
-  return !half(v) && (unit(r - 1) || unit(r - 2)) && v.strides[r - 1] >= 0 && v.strides[r - 2] >= 0;
+  const auto forward = [&](int axis) { return v.strides[axis] > 0 || v.shape[axis] <= 1; };
+  return !half(v) && (unit(r - 1) || unit(r - 2)) && forward(r - 1) && forward(r - 2);
 }
 
 Spec computed(const View& v) { return {half(v) ? DType::f32 : v.dtype, v.shape}; }

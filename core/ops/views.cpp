@@ -222,7 +222,7 @@ std::optional<View> Slice::alias(const View& in) const {
   const Range range = range_of(*this, in.shape);
   View out = range.count ? in.at(range.start * in.strides[range.axis]) : in;
   out.shape[range.axis] = range.count;
-  out.strides[range.axis] *= step;
+  if (range.count > 1) out.strides[range.axis] *= step;  // then step is below the size, and the product fits
   return out;
 }
 

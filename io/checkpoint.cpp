@@ -1,0 +1,58 @@
+// A checkpoint is a container whose tensors are named by the part they belong to.
+#include <varve/io/checkpoint.h>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+namespace varve {
+namespace {
+
+struct Part {
+  std::string_view prefix;  // of the tensors' names in the file
+  NamedTensors Checkpoint::*tensors;
+};
+constexpr std::array kParts{Part{"model:", &Checkpoint::model}, Part{"optimizer:", &Checkpoint::optimizer},
+                            Part{"loader:", &Checkpoint::loader}, Part{"random:", &Checkpoint::random}};
+
+}  // namespace
+
+void save_checkpoint(const std::string& path, const Checkpoint& checkpoint) {
+  io::Container file;
+  file.kind = "checkpoint";
+  file.meta = io::MetaMap{{"epoch", checkpoint.epoch},
+                          {"step", checkpoint.step},
+                          {"loss", checkpoint.loss},
+                          {"user", checkpoint.user}};
+  for (const Part& part : kParts)
+    for (const auto& [name, tensor] : checkpoint.*part.tensors)
+      file.tensors.add(std::string(part.prefix) + name, tensor);
+  io::write(path, file);
+}
+
+Checkpoint load_checkpoint(const std::string& path) { return detail::checkpoint_of(path, io::read(path)); }
+
+Checkpoint detail::checkpoint_of(const std::string& path, io::Container file) {
+  if (file.kind != "checkpoint")
+    throw FormatError(path, 0, fmt::format("load: the file is a '{}'; required is a checkpoint", file.kind));
+  Checkpoint out;
+  try {
+    out.epoch = file.meta.at("epoch").as_int();
+    out.step = file.meta.at("step").as_int();
+    out.loss = file.meta.at("loss").as_double();
+    out.user = file.meta.at("user");
+  } catch (const Error& e) {
+    throw FormatError(path, 0, fmt::format("load: the checkpoint's metadata is wrong: {}", e.what()));
+  }
+  for (const NamedTensor& t : file.tensors) {
+    const auto part = std::find_if(kParts.begin(), kParts.end(),
+                                   [&](const Part& p) { return t.name.starts_with(p.prefix); });
+    if (part == kParts.end())
+      throw FormatError(path, 0, fmt::format("load: tensor '{}' belongs to no part of a checkpoint", t.name));
+    (out.*part->tensors).add(t.name.substr(part->prefix.size()), t.tensor);
+  }
+  return out;
+}
+
+}  // namespace varve

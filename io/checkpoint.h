@@ -1,0 +1,30 @@
+// Checkpoint: all that a training needs to go on as if it had never stopped, in one file written durably.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include <varve/core/named_tensors.h>
+#include <varve/io/container.h>
+
+namespace varve {
+
+struct Checkpoint {
+  int64_t epoch = 0, step = 0;
+  double loss = 0;
+  // The states of model, optimizer, loader (where in the data), and random generators.
+  NamedTensors model, optimizer, loader, random;
+  io::Meta user;  // anything else worth keeping
+};
+
+// Replaces the file at `path` by this checkpoint, or leaves it as it was and throws.
+VARVE_API void save_checkpoint(const std::string& path, const Checkpoint& checkpoint);
+// IoError, or FormatError when the file is damaged or no checkpoint.
+VARVE_API Checkpoint load_checkpoint(const std::string& path);
+
+namespace detail {
+// The checkpoint in a container read from `path`, which messages name.
+VARVE_API Checkpoint checkpoint_of(const std::string& path, io::Container file);
+}  // namespace detail
+
+}  // namespace varve

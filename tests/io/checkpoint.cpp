@@ -1,0 +1,96 @@
+// Checkpoints: every part comes back into its place.
+#include <varve/io/checkpoint.h>
+
+#include <doctest/doctest.h>
+
+#include "tests/fixture.h"
+#include "tests/io/temporary_folder.h"
+
+#include <varve/io/state.h>
+
+using namespace varve;
+
+namespace {
+
+NamedTensors one(const char* name, double value) {
+  NamedTensors out;
+  out.add(name, full({2, 3}, value));
+  return out;
+}
+
+void check_one(const NamedTensors& found, const char* name, double value) {
+  REQUIRE(found.size() == 1);
+  CHECK(found[0].name == name);
+  CHECK(test::identical(found[0].tensor, full({2, 3}, value)));
+}
+
+io::Container minimal() {
+  return {"checkpoint", io::MetaMap{{"epoch", 1}, {"step", 2}, {"loss", 3}, {"user", {}}}, {}};
+}
+
+}  // namespace
+
+TEST_CASE("all parts of a checkpoint come back") {
+  const test::TemporaryFolder folder;
+  Checkpoint c{3,
+               1234,
+               0.1,
+               one("w", 1),
+               one("w", 2),
+               one("position", 3),
+               one("seed:optimizer:", 4),
+               io::MetaMap{{"accuracy", 0.9}}};
+  save_checkpoint(folder / "c", c);
+  const Checkpoint found = load_checkpoint(folder / "c");
+  CHECK(found.epoch == 3);
+  CHECK(found.step == 1234);
+  CHECK(found.loss == 0.1);
+  check_one(found.model, "w", 1);
+  check_one(found.optimizer, "w", 2);
+  check_one(found.loader, "position", 3);
+  check_one(found.random, "seed:optimizer:", 4);
+  CHECK(found.user == c.user);
+}
+
+TEST_CASE("an empty checkpoint and a loss that is no number come back") {
+  const test::TemporaryFolder folder;
+  Checkpoint c;
+  c.loss = std::nan("");
+  save_checkpoint(folder / "c", c);
+  const Checkpoint found = load_checkpoint(folder / "c");
+  CHECK(std::isnan(found.loss));
+  CHECK(found.model.empty());
+  CHECK(found.user.is_null());
+}
+
+TEST_CASE("tensors shared between parts are stored once") {
+  const test::TemporaryFolder folder;
+  Checkpoint c;
+  c.model = one("w", 1);
+  c.optimizer = c.model;
+  save_checkpoint(folder / "c", c);
+  const Checkpoint found = load_checkpoint(folder / "c");
+  CHECK(found.model[0].tensor.value().storage == found.optimizer[0].tensor.value().storage);
+}
+
+TEST_CASE("files that are no checkpoint, or lack a field, are refused") {
+  const test::TemporaryFolder folder;
+  save(folder / "s", one("w", 1));
+  CHECK_THROWS_WITH_AS(load_checkpoint(folder / "s"), doctest::Contains("'state_dict'"), FormatError);
+
+  io::write(folder / "c", minimal());
+  CHECK(load_checkpoint(folder / "c").step == 2);
+  for (const char* field : {"epoch", "step", "loss", "user"}) {
+    io::Container lacking = minimal();
+    io::MetaMap fields = lacking.meta.as_map();
+    std::erase_if(fields, [&](const auto& f) { return f.first == field; });
+    lacking.meta = fields;
+    io::write(folder / "c", lacking);
+    CHECK_THROWS_WITH_AS(load_checkpoint(folder / "c"), doctest::Contains(field), FormatError);
+  }
+  io::Container stray = minimal();
+  stray.tensors = one("w", 1);
+  io::write(folder / "c", stray);
+  CHECK_THROWS_WITH_AS(load_checkpoint(folder / "c"), doctest::Contains("'w' belongs to no part"),
+                       FormatError);
+}
