@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 
 #include <varve/core/error.h>
 
@@ -35,13 +36,16 @@ void Dims::erase(int at) {
 
 bool Dims::contains(int64_t value) const { return std::find(begin(), end(), value) != end(); }
 
-// Sizes of 0 count as 1 for the overflow, so that strides fit too.
+// The product. Sizes of 0 count as 1 against the limit, so that strides fit too; bytes fit for elements of up
+// to 16.
 int64_t numel(const Shape& shape) {
+  constexpr int64_t kMostElements = std::numeric_limits<int64_t>::max() / 16;
   int64_t product = 1;
   bool empty = false;
   for (int64_t d : shape) {
     empty = empty || d == 0;
-    if (d < 0 || __builtin_mul_overflow(product, std::max<int64_t>(d, 1), &product))
+    if (d < 0 || __builtin_mul_overflow(product, std::max<int64_t>(d, 1), &product) ||
+        product > kMostElements)
       throw ShapeError(fmt::format("shape: {} has a negative size or too many elements", to_string(shape)));
   }
   return empty ? 0 : product;

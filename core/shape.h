@@ -47,7 +47,7 @@ using Shape = Dims;    // sizes, outermost first; [] is a scalar
 using Strides = Dims;  // steps in elements, one for each axis; 0 where broadcast, negative where flipped
 using Axes = Dims;     // axis numbers; negative ones count from the end
 
-VARVE_API int64_t numel(const Shape& shape);  // product; ShapeError if negative or beyond int64
+VARVE_API int64_t numel(const Shape& shape);  // product; ShapeError if negative or too many
 VARVE_API Strides contiguous_strides(const Shape& shape);
 VARVE_API std::string to_string(const Dims& dims);  // "[64, 784]"
 
