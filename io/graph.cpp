@@ -238,18 +238,12 @@ Dims dims_from(const Meta& meta) {
   return out;
 }
 
-// A spec whose bytes can be counted.
-const Spec& checked(const Spec& spec) {
-  int64_t bytes = 0;
-  if (__builtin_mul_overflow(numel(spec.shape), static_cast<int64_t>(size_of(spec.dtype)), &bytes))
-    throw ShapeError(fmt::format("graph: a value of shape {} is too large", to_string(spec.shape)));
-  return spec;
-}
-
 Specs specs_from(const Meta& meta) {
   Specs out;
-  for (const Meta& m : meta.as_list())
-    out.push_back(checked({dtype_named(m.at("dtype").as_string()), dims_from(m.at("shape"))}));
+  for (const Meta& m : meta.as_list()) {
+    out.push_back({dtype_named(m.at("dtype").as_string()), dims_from(m.at("shape"))});
+    numel(out.back().shape);  // throws where its bytes could not be counted
+  }
   return out;
 }
 

@@ -2,10 +2,8 @@
 #include <varve/io/model.h>
 
 #include <doctest/doctest.h>
-#include <stdlib.h>
 
 #include <cstring>
-#include <filesystem>
 
 #include <varve/core/ops/index.h>
 #include <varve/core/ops/make.h>
@@ -16,6 +14,8 @@
 #include <varve/core/ops/views.h>
 #include <varve/core/record.h>
 #include <varve/io/state.h>
+
+#include "tests/io/temporary_folder.h"
 
 using namespace varve;
 
@@ -124,19 +124,7 @@ struct Noisy {  // throws once it has drawn from the generator
   static void members(auto& self, auto&& visit) { visit("mode", self.mode); }
 };
 
-class Folder {
- public:
-  Folder() {
-    std::string name = (std::filesystem::temp_directory_path() / "varve-model-XXXXXX").string();
-    if (!mkdtemp(name.data())) throw Error("no temporary folder");
-    path_ = name;
-  }
-  ~Folder() { std::filesystem::remove_all(path_); }
-  std::string operator/(const char* name) const { return (path_ / name).string(); }
-
- private:
-  std::filesystem::path path_;
-};
+using Folder = test::TemporaryFolder;
 
 bool same_bits(const Tensor& a, const Tensor& b) {
   return a.spec() == b.spec() &&
