@@ -51,7 +51,7 @@ class Sweep {
       collect(node, dy);
       if (!node->op) {
         if (!collect_) accumulate(node, dy[0]);
-      } else if (!collect_ || needed_.count(node.get())) {
+      } else if (!collect_ || leads_further(node.get())) {
         descend(node, dy);
       }
     }
@@ -119,6 +119,12 @@ class Sweep {
     const bool own = gradient.value_ptr().use_count() <= holders &&
                      gradient.value().storage.use_count() == 1 && gradient.is_contiguous();
     leaf->grad = own ? gradient.detach() : no_grad([&] { return clone(gradient.detach()); });
+  }
+
+  // Whether a target lies beyond this node: a target that is itself the end is not differentiated, nor freed.
+  bool leads_further(Node* node) const {
+    const auto found = needed_.find(node);
+    return found != needed_.end() && found->second;
   }
 
   void descend(const std::shared_ptr<Node>& node, Tensors& dy) {

@@ -103,8 +103,7 @@ void walk(M& module, V&& visitor) {
   std::remove_const_t<M>::members(module, detail::Walk<std::remove_reference_t<V>>{visitor, ""});
 }
 
-// ---- what the walk serves
-// ------------------------------------------------------------------------------------------
+// ---- what the walk serves ----
 
 // A tensor met again under another name is an alias: one value, owned by its first name.
 struct MemberEntry {

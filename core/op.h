@@ -125,8 +125,7 @@ class OpOf final : public AnyOp {
   T op_;
 };
 
-// ---- doing it
-// ----------------------------------------------------------------------------------------------------
+// ---- doing it ----
 
 // Applies an op: infers, allocates, runs, records for backward and for an open trace. Inputs are on one
 // device.
@@ -141,8 +140,7 @@ Tensor apply_one(const T& op, std::initializer_list<Tensor> inputs) {
   return std::move(apply_op(op, inputs).front());
 }
 
-// ---- the registry: names to ops, for loading
-// ----------------------------------------------------------------------
+// ---- the registry: names to ops, for loading ----
 
 struct OpMaker {
   int version;
@@ -173,8 +171,7 @@ void register_op() {
 // "matmul(transpose_a=false, transpose_b=true)"
 VARVE_API std::string to_string(const AnyOp& op);
 
-// ---- attributes
-// ----------------------------------------------------------------------------------------------------
+// ---- attributes ----
 
 // The attribute of that name; an Error when it is missing.
 VARVE_API const Attribute& attribute_named(const Attributes& attributes, const char* name);

@@ -6,6 +6,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include <varve/core/ops/copy.h>
 #include <varve/core/record.h>
 
 namespace varve {
@@ -150,8 +151,12 @@ class Plan::Builder {
         if (outside_[root_[v]]) written.insert(values_[v]->storage.get());
       }
       for (size_t i = 0; i < call.in.size(); ++i)
-        if (call.op->writes(i) && outside_[root_[call.in[i]]] && input_[root_[call.in[i]]] == kNone)
-          written.insert(values_[call.in[i]]->storage.get());
+        if (call.op->writes(i) && outside_[root_[call.in[i]]]) {
+          if (const uint32_t input = input_[root_[call.in[i]]]; input != kNone)
+            plan_.written_inputs_.push_back(input);
+          else
+            written.insert(values_[call.in[i]]->storage.get());
+        }
       if (scratch_[c] != kNone)
         made.scratch = contiguous_view(plan_.arena_->data() + offsets_[scratch_[c]],
                                        {DType::u8, {static_cast<int64_t>(sizes_[scratch_[c]])}});
@@ -188,7 +193,12 @@ Plan::Plan(const std::function<Tensors(const Tensors&)>& f, std::span<const Tens
     inputs_.push_back({t.spec(), t.strides()});
   }
   Trace scope(own);
-  for (const Tensor& t : f(own)) outputs_.push_back(t.detach());
+  const auto shows_input = [&](const Tensor& t) {
+    return std::any_of(own.begin(), own.end(),
+                       [&](const Tensor& x) { return x.value().storage == t.value().storage; });
+  };
+  // What shows an input is copied: the next replay's input lies elsewhere.
+  for (const Tensor& t : f(own)) outputs_.push_back(shows_input(t) ? clone(t.detach()) : t.detach());
   graph_ = scope.finish(outputs_);
   guards_ = scope.guards();
   leaf_grads_ = scope.leaf_grads();
@@ -212,6 +222,7 @@ const Tensors& Plan::run(std::span<const Tensor> inputs) {
   for (const Call& c : calls_)
     c.op->run(*c.backend, Views(&views_[c.views], c.ins), Views(&views_[c.views + c.ins], c.outs), c.scratch);
   for (Storage* s : written_) s->bump_version();
+  for (size_t i : written_inputs_) inputs[i].value().storage->bump_version();
   for (const LeafGrad& g : leaf_grads_) g.leaf->grad = g.after;
   return outputs_;
 }

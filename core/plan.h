@@ -54,6 +54,7 @@ class VARVE_API Plan {
   std::shared_ptr<Storage> arena_;
   std::vector<std::shared_ptr<Storage>> outside_;  // storages not in the arena that the calls use
   std::vector<Storage*> written_;                  // those of them that a replay changes
+  std::vector<size_t> written_inputs_;             // the inputs that a replay changes
   Tensors outputs_;
 };
 

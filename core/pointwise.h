@@ -68,8 +68,10 @@ VARVE_HD V operator*(V v, One) {
   return v;
 }
 
-// ---- one input
-// --------------------------------------------------------------------------------------------------
+// 1 / (1 + exp(-x)); a Tensor has its own, whose derivative stays finite where exp(-x) does not.
+VARVE_HD auto sigmoid(auto x) { return 1.0 / (1.0 + exp(-x)); }
+
+// ---- one input ----
 
 struct Neg {
   static constexpr About kAbout{.name = "neg", .domain = Domain::numeric};
@@ -143,14 +145,14 @@ struct Silu {  // x sigmoid(x)
   static constexpr About kAbout{.name = "silu", .slopes_read = 1};
   static VARVE_HD auto value(auto x) { return x / (1.0 + exp(-x)); }
   static VARVE_HD auto d0(auto x, auto) {
-    const auto s = Sigmoid::value(x);
+    const auto s = sigmoid(x);
     return s * (1.0 + x * (1.0 - s));
   }
 };
 struct Softplus {  // log(1 + exp(x)), without overflow
   static constexpr About kAbout{.name = "softplus", .slopes_read = 1};
   static VARVE_HD auto value(auto x) { return maximum(x, 0) + log1p(exp(-abs(x))); }
-  static VARVE_HD auto d0(auto x, auto) { return Sigmoid::value(x); }
+  static VARVE_HD auto d0(auto x, auto) { return sigmoid(x); }
 };
 struct Erf {
   static constexpr About kAbout{.name = "erf", .slopes_read = 1};
@@ -169,8 +171,7 @@ struct Clamp {  // x held within [low, high]; NaN stays NaN
   VARVE_HD auto d0(auto x, auto) const { return indicator(x >= low, x) * indicator(x <= high, x); }
 };
 
-// ---- two inputs
-// -------------------------------------------------------------------------------------------------
+// ---- two inputs ----
 
 struct Add {
   static constexpr About kAbout{.name = "add", .inputs = 2, .domain = Domain::numeric};
@@ -244,8 +245,7 @@ struct GreaterEqual {
   static VARVE_HD auto value(auto a, auto b) { return a >= b; }
 };
 
-// ---- three inputs
-// -----------------------------------------------------------------------------------------------
+// ---- three inputs ----
 
 struct Where {  // a where c, else b; c is bool
   static constexpr About kAbout{

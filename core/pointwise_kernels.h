@@ -6,8 +6,7 @@
 
 namespace varve::pointwise {
 
-// ---- slopes as functions
-// ----------------------------------------------------------------------------------------
+// ---- slopes as functions ----
 
 namespace detail {
 template <class F, int I, size_t... k>
@@ -106,8 +105,7 @@ auto slopes_of(List<Fs...>) -> Concat<SlopeIf<Fs, 0>..., SlopeIf<Fs, 1>..., Slop
 
 using Slopes = decltype(detail::slopes_of(Functions{}));
 
-// ---- updates: several outputs, written over their inputs
-// ---------------------------------------------------------
+// ---- updates: several outputs, written over their inputs ----
 
 // Inputs p, g, b, lr; outputs p, b. g += decay p; b = momentum b + g; p -= lr (nesterov ? g + momentum b :
 // b).
@@ -150,8 +148,7 @@ struct AdamUpdate {
 
 using Updates = List<SgdUpdate, AdamUpdate>;
 
-// ---- the table every backend fills
-// --------------------------------------------------------------------------------
+// ---- the table every backend fills ----
 
 using Kernels = Concat<Functions, Slopes, Updates>;
 

@@ -71,8 +71,7 @@ void check_for_anomaly(const AnyOp& op, std::span<const Tensor> in, std::span<co
   throw Error(fmt::format("anomaly: {} made a NaN or infinity of finite inputs ({})", to_string(op), inputs));
 }
 
-// ---- saved values
-// -------------------------------------------------------------------------------------------------
+// ---- saved values ----
 
 namespace {
 

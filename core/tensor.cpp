@@ -81,7 +81,11 @@ void Tensor::on_grad(std::function<Tensor(const Tensor&)> hook) const {
   edge_.node->hooks.emplace_back(edge_.index, std::move(hook));
 }
 
-void Tensor::assign(const Tensor& source) const { apply_op(Assign{}, {*this, source.detach()}); }
+void Tensor::assign(const Tensor& source) const {
+  // Another view of the same memory is read before any of it is written.
+  const bool shared = source.value().storage == value().storage;
+  apply_op(Assign{}, {*this, shared ? clone(source.detach()) : source.detach()});
+}
 
 void Tensor::fill(double value) const { assign(full({}, value, dtype())); }
 

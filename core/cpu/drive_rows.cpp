@@ -1,4 +1,6 @@
 // Functions along the last axis, and random draws.
+#include <cmath>
+
 #include <varve/core/cpu/drivers.h>
 #include <varve/core/cpu/level.h>
 #include <varve/core/cpu/space.h>
@@ -14,6 +16,12 @@ View row_starts(View v) {
   v.shape.erase(v.rank() - 1);
   v.strides.erase(v.strides.rank() - 1);
   return v;
+}
+
+// A number of 24 bits may round up to 1 in a type of fewer: keep as many as that has.
+void keep_below_one(DType dtype, float* u, int64_t n) {
+  const float steps = dtype == DType::f16 ? 0x1p11f : 0x1p8f;
+  for (int64_t i = 0; i < n; ++i) u[i] = std::floor(u[i] * steps) / steps;
 }
 
 }  // namespace
@@ -37,6 +45,7 @@ void drive_rows(RowFn fn, const View& in, Views out) {
 void drive_random(RandomFn fn, double p, const View& state, const View& out) {
   const Kernels& k = kernels();
   const Compute c = compute_of(out.dtype);
+  const bool narrow = fn == RandomFn::uniform && size_of(out.dtype) == 2;
   const RandomLoop loop = k.random[static_cast<size_t>(fn)][c == Compute::f64];
   uint64_t* words = state.as<uint64_t>();
   const uint64_t seed = words[0], counter = words[1];
@@ -50,6 +59,7 @@ void drive_random(RandomFn fn, double p, const View& state, const View& out) {
       const int64_t n = std::min(kChunk, end - first);
       void* y = target(space, to, c, first, n, stage);
       loop(p, seed, counter, first, y, n);
+      if (narrow) keep_below_one(out.dtype, static_cast<float*>(y), n);
       stored(k, space, to, c, first, n, y);
     }
   });

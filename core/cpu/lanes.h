@@ -111,9 +111,12 @@ struct Lanes {
     return map_each([](T x) { return std::sqrt(x); }, a);
   }
   friend Lanes rsqrt(const Lanes& a) { return 1.0 / sqrt(a); }
+  // Eigen clamps its argument, so that exp(-inf) would be the smallest number; a masked -inf must give
+  // exactly 0.
   friend Lanes exp(const Lanes& a) {
+    constexpr double kLowest = sizeof(T) == 8 ? -709.78 : -88.37;
     if constexpr (Has::HasExp)
-      return map([](auto x) { return pk::pexp(x); }, a);
+      return select(a < kLowest, Lanes(0.0), map([](auto x) { return pk::pexp(x); }, a));
     else
       return map_each([](T x) { return std::exp(x); }, a);
   }

@@ -32,8 +32,9 @@ class TaskRef {
 };
 
 // Runs task(0) ... task(count - 1), each once, in any order, and returns when all are done; the first
-// thing a task threw is thrown again here. A caller that finds the pool busy, and a task itself, runs its tasks alone.
-void parallel(int64_t count, TaskRef task);
+// thing a task threw is thrown again here. A caller that finds the pool busy, and a task itself, runs its
+// tasks alone.
+VARVE_API void parallel(int64_t count, TaskRef task);
 
 // Memory of the calling thread, at least `bytes`, 64-byte aligned, valid until its next call; grows and
 // stays.

@@ -20,7 +20,7 @@ View padded_part(const Pad& p, const View& out, int64_t size) {
   const int at = normalize_axis(p.axis, out.rank(), "pad");
   View part = out.at(p.low * out.strides[at]);
   part.shape[at] = size;
-  part.strides[at] *= p.interior + 1;
+  if (size > 1) part.strides[at] *= p.interior + 1;
   return part;
 }
 

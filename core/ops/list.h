@@ -24,7 +24,7 @@ using AllOps = Concat<FunctionOps, SlopeOps, List<SgdStep, AdamStep>,           
                       List<Full, Uniform, Normal, DropoutMask>,                                  //
                       List<Clone, Cast, Assign, Cat, Pad>,                                       //
                       List<Reshape, Flatten, Permute, Unsqueeze, Squeeze, Expand, Slice, Flip>,  //
-                      List<Sum, Prod, Max, Min, Mean>,                                                 //
+                      List<Sum, Prod, Max, Min, Mean>,                                           //
                       List<Softmax, LogSoftmax, Cumsum, Argmax, Argmin, Sort, SortDescending>,   //
                       List<Matmul, Gather, ScatterAdd>>;
 

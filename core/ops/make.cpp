@@ -48,8 +48,9 @@ Tensor arange(double start, double stop, double step, DType dtype) {
 
 Tensor linspace(double start, double stop, int64_t count, DType dtype) {
   if (count < 0) throw ShapeError(fmt::format("linspace: {} values; required is at least 0", count));
-  const double step = count > 1 ? (stop - start) / static_cast<double>(count - 1) : 0;
-  return progression(start, step, count, dtype);
+  // Weighed from both ends, so that both are met exactly.
+  const Tensor part = cast(arange(count), DType::f64) / static_cast<double>(std::max<int64_t>(count - 1, 1));
+  return cast((1.0 - part) * start + part * stop, dtype);
 }
 
 Tensor eye(int64_t rows, int64_t columns, DType dtype) {

@@ -20,8 +20,7 @@ Tensor elementwise(const F& f, std::initializer_list<Tensor> in) {
   return detail::apply_function(index_in<F>(pointwise::Functions{}), constants, in);
 }
 
-// ---- one input: any dtype for neg, abs, relu, clamp; else floating
-// -------------------------------------------------
+// ---- one input: any dtype for neg, abs, relu, clamp; else floating ----
 
 inline Tensor neg(const Tensor& x) { return elementwise(pointwise::Neg{}, {x}); }
 inline Tensor abs(const Tensor& x) { return elementwise(pointwise::Abs{}, {x}); }
@@ -48,8 +47,7 @@ inline Tensor clamp(const Tensor& x, double low, double high) {
   return elementwise(pointwise::Clamp{low, high}, {x});
 }
 
-// ---- two inputs
-// ----------------------------------------------------------------------------------------------------
+// ---- two inputs ----
 
 inline Tensor add(const Tensor& a, const Tensor& b) { return elementwise(pointwise::Add{}, {a, b}); }
 inline Tensor sub(const Tensor& a, const Tensor& b) { return elementwise(pointwise::Sub{}, {a, b}); }
@@ -74,16 +72,14 @@ inline Tensor greater_equal(const Tensor& a, const Tensor& b) {
   return elementwise(pointwise::GreaterEqual{}, {a, b});
 }
 
-// ---- three inputs
-// --------------------------------------------------------------------------------------------------
+// ---- three inputs ----
 
 // a where `condition` (bool), else b.
 inline Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
   return elementwise(pointwise::Where{}, {condition, a, b});
 }
 
-// ---- with a number on one side: it takes the tensor's dtype, and must fit it
-// ----------------------------------------
+// ---- with a number on one side: it takes the tensor's dtype, and must fit it ----
 
 // A 0-d tensor of like's dtype and device.
 VARVE_API Tensor scalar_like(double value, const Tensor& like);

@@ -92,10 +92,18 @@ Specs Mean::infer(const Specs& in) const {
   return out;
 }
 
+// A mean may fit f16 or bf16 where its sum does not: they are summed in f32.
+size_t Mean::scratch(Views, Views out) const {
+  const bool narrow = out[0].dtype == DType::f16 || out[0].dtype == DType::bf16;
+  return narrow ? Spec{DType::f32, out[0].shape}.bytes() : 0;
+}
+
 void Mean::run(Backend& on, Views in, Views out, const View& scratch) const {
-  Sum{axes, keepdims}.run(on, in, out, scratch);
+  const bool narrow = this->scratch(in, out) != 0;
+  const View total = narrow ? contiguous_view(scratch.data, {DType::f32, out[0].shape}) : out[0];
+  Sum{axes, keepdims}.run(on, in, Views(&total, 1), {});
   double count = static_cast<double>(count_along(in[0].shape, axes));
-  const View dividend[] = {out[0], expanded({&count, DType::f64, {}, {}}, out[0].shape)};
+  const View dividend[] = {total, expanded({&count, DType::f64, {}, {}}, out[0].shape)};
   on.pointwise(pointwise::id_of<pointwise::Div>, {}, dividend, out);
 }
 

@@ -36,6 +36,7 @@ struct Mean {  // sum / count, of floating types
     field("keepdims", self.keepdims);
   }
   VARVE_API Specs infer(const Specs& in) const;
+  VARVE_API size_t scratch(Views in, Views out) const;
   VARVE_API void run(Backend& on, Views in, Views out, const View& scratch) const;
   VARVE_API Tensors vjp(const Saved& s, const Tensors& dy) const;
 };

@@ -45,8 +45,7 @@ const Spec& one_input(const Specs& in, const char* op) {
 
 }  // namespace
 
-// ---- reshape, flatten
-// ------------------------------------------------------------------------------------------------
+// ---- reshape, flatten ----
 
 Specs Reshape::infer(const Specs& in) const {
   const Spec& x = one_input(in, "reshape");
@@ -96,8 +95,7 @@ void Flatten::run(Backend& on, Views in, Views out, const View&) const { copy_in
 
 Tensors Flatten::vjp(const Saved& s, const Tensors& dy) const { return {reshape(dy[0], s.in_spec(0).shape)}; }
 
-// ---- permute
-// ---------------------------------------------------------------------------------------------------------
+// ---- permute ----
 
 Specs Permute::infer(const Specs& in) const {
   const Spec& x = one_input(in, "permute");
@@ -126,8 +124,7 @@ Tensors Permute::vjp(const Saved& s, const Tensors& dy) const {
   return {permute(dy[0], inverse)};
 }
 
-// ---- unsqueeze, squeeze
-// ----------------------------------------------------------------------------------------------
+// ---- unsqueeze, squeeze ----
 
 Specs Unsqueeze::infer(const Specs& in) const {
   Spec out = one_input(in, "unsqueeze");
@@ -169,8 +166,7 @@ Tensors Squeeze::vjp(const Saved& s, const Tensors& dy) const {
   return {unsqueeze(dy[0], normalize_axis(axis, s.in_spec(0).shape.rank(), "squeeze"))};
 }
 
-// ---- expand
-// ----------------------------------------------------------------------------------------------------------
+// ---- expand ----
 
 Specs Expand::infer(const Specs& in) const {
   const Spec& x = one_input(in, "expand");
@@ -192,8 +188,7 @@ std::optional<View> Expand::alias(const View& in) const { return expanded(in, in
 
 Tensors Expand::vjp(const Saved&, const Tensors& dy) const { return {dy[0]}; }
 
-// ---- slice, flip
-// -----------------------------------------------------------------------------------------------------
+// ---- slice, flip ----
 
 namespace {
 struct Range {
@@ -248,8 +243,7 @@ std::optional<View> Flip::alias(const View& in) const {
 
 Tensors Flip::vjp(const Saved&, const Tensors& dy) const { return {flip(dy[0], axis)}; }
 
-// ---- functions
-// -------------------------------------------------------------------------------------------------------
+// ---- functions ----
 
 Tensor reshape(const Tensor& x, const Shape& shape) { return apply_one(Reshape{shape}, {x}); }
 Tensor flatten(const Tensor& x, int64_t first, int64_t last) { return apply_one(Flatten{first, last}, {x}); }

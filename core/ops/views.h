@@ -7,8 +7,7 @@
 
 namespace varve {
 
-// ---- the ops
-// -------------------------------------------------------------------------------------------------------
+// ---- the ops ----
 
 struct Reshape {  // one size may be -1: what is left
   static constexpr OpName name{"reshape", 1};
@@ -92,8 +91,7 @@ struct Flip {  // reversed along axis
   VARVE_API Tensors vjp(const Saved& s, const Tensors& dy) const;
 };
 
-// ---- their functions
-// -------------------------------------------------------------------------------------------------
+// ---- their functions ----
 
 // The same elements in index order under another shape; one size may be -1. A view where strides allow.
 VARVE_API Tensor reshape(const Tensor& x, const Shape& shape);
