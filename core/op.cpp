@@ -46,6 +46,13 @@ void register_op(std::string_view name, OpMaker maker) {
     throw Error(fmt::format("register_op: '{}' is registered already; choose another name", name));
 }
 
+bool knows_op(std::string_view name, int version) {
+  Registry& r = registry();
+  const std::lock_guard lock(r.mutex);
+  const auto found = r.makers.find(name);
+  return found != r.makers.end() && version >= 1 && version <= found->second.version;
+}
+
 OpPtr make_op(std::string_view name, int version, const Attributes& attributes) {
   OpMaker maker{};
   {

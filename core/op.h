@@ -148,6 +148,8 @@ struct OpMaker {
   Attributes (*upgrade)(int version, Attributes);
 };
 VARVE_API void register_op(std::string_view name, OpMaker maker);
+// Whether make_op can make that op.
+VARVE_API bool knows_op(std::string_view name, int version);
 // The op of that name. An older version is upgraded; an unknown name or a newer version is an Error.
 VARVE_API OpPtr make_op(std::string_view name, int version, const Attributes& attributes);
 

@@ -8,7 +8,6 @@
 #include <optional>
 
 #include <varve/io/attribute.h>
-#include <varve/io/stop_gradient.h>
 
 namespace varve::io {
 namespace {
@@ -47,6 +46,7 @@ OpPtr op_or_opaque(const std::string& name, int version, const Attributes& attri
   try {
     return make_op(name, version, attributes);
   } catch (const Error& e) {
+    if (knows_op(name, version)) throw;  // its attributes do not fit
     return std::make_shared<const OpaqueOp>(name, version, attributes, e.what());
   }
 }
@@ -331,7 +331,6 @@ Meta to_meta(const SizedGraph& sized) {
 }
 
 SizedGraph graph_from(const Meta& meta, const Specs& captured) {
-  register_op<StopGradient>();
   SizedGraph out;
   Graph& graph = out.graph;
   out.batch_axis = static_cast<int>(integer(meta.at("batch_axis"), 0, kMaxRank - 1, "the batch axis"));

@@ -1,4 +1,4 @@
-// StopGradient, and where to put it.
+// Where a StopGradient must stand.
 #include <varve/io/stop_gradient.h>
 
 #include <fmt/format.h>
@@ -8,14 +8,10 @@
 #include <unordered_set>
 
 #include <varve/core/ops/make.h>
+#include <varve/core/ops/views.h>
 #include <varve/core/record.h>
 
 namespace varve::io {
-
-Specs StopGradient::infer(const Specs& in) const {
-  if (in.size() != 1) throw ShapeError(fmt::format("stop_gradient: {} inputs found, 1 required", in.size()));
-  return in;
-}
 
 namespace {
 

@@ -20,12 +20,13 @@ auto elementwise_of(List<Fs...>) -> List<Elementwise<Fs>...>;
 using FunctionOps = decltype(detail::elementwise_of(pointwise::Functions{}));
 using SlopeOps = decltype(detail::elementwise_of(pointwise::Slopes{}));
 
-using AllOps = Concat<FunctionOps, SlopeOps, List<SgdStep, AdamStep>,                            //
-                      List<Full, Uniform, Normal, DropoutMask>,                                  //
-                      List<Clone, Cast, Assign, Cat, Pad>,                                       //
-                      List<Reshape, Flatten, Permute, Unsqueeze, Squeeze, Expand, Slice, Flip>,  //
-                      List<Sum, Prod, Max, Min, Mean>,                                           //
-                      List<Softmax, LogSoftmax, Cumsum, Argmax, Argmin, Sort, SortDescending>,   //
-                      List<Matmul, Gather, ScatterAdd>>;
+using AllOps =
+    Concat<FunctionOps, SlopeOps, List<SgdStep, AdamStep>,                                          //
+           List<Full, Uniform, Normal, DropoutMask>,                                                //
+           List<Clone, Cast, Assign, Cat, Pad>,                                                     //
+           List<Reshape, Flatten, Permute, Unsqueeze, Squeeze, Expand, Slice, Flip, StopGradient>,  //
+           List<Sum, Prod, Max, Min, Mean>,                                                         //
+           List<Softmax, LogSoftmax, Cumsum, Argmax, Argmin, Sort, SortDescending>,                 //
+           List<Matmul, Gather, ScatterAdd>>;
 
 }  // namespace varve

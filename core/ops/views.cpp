@@ -243,6 +243,8 @@ std::optional<View> Flip::alias(const View& in) const {
 
 Tensors Flip::vjp(const Saved&, const Tensors& dy) const { return {flip(dy[0], axis)}; }
 
+Specs StopGradient::infer(const Specs& in) const { return {one_input(in, "stop_gradient")}; }
+
 // ---- functions ----
 
 Tensor reshape(const Tensor& x, const Shape& shape) { return apply_one(Reshape{shape}, {x}); }

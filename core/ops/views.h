@@ -91,6 +91,12 @@ struct Flip {  // reversed along axis
   VARVE_API Tensors vjp(const Saved& s, const Tensors& dy) const;
 };
 
+struct StopGradient {  // x itself, where no gradient passes: what detach() is in a saved graph
+  static constexpr OpName name{"stop_gradient", 1};
+  VARVE_API Specs infer(const Specs& in) const;
+  std::optional<View> alias(const View& in) const { return in; }
+};
+
 // ---- their functions ----
 
 // The same elements in index order under another shape; one size may be -1. A view where strides allow.

@@ -3,7 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <varve/core/graph.h>
-#include <varve/core/ops/list.h>
+
 #include <varve/core/record.h>
 
 #include "tests/core/elements.h"
@@ -73,9 +73,9 @@ struct Double {
 }  // namespace
 
 TEST_CASE("every op of the list comes back from its name and attributes as it was") {
-  for_each_op(DType::f32, []<class T>(const std::vector<Sample<T>>& samples) {
-    for (const Sample<T>& sample : samples) {
-      const OpOf<T> op(sample.op);
+  for_each_op(DType::f32, [](const std::vector<AnySample>& samples) {
+    for (const AnySample& sample : samples) {
+      const AnyOp& op = *sample.op;
       const OpPtr made = make_op(op.name().name, op.name().version, op.attributes());
       CAPTURE(to_string(op));
       CHECK(to_string(*made) == to_string(op));
@@ -91,19 +91,19 @@ TEST_CASE("every op of the list comes back from its name and attributes as it wa
 
 TEST_CASE("names of ops are unique") {
   std::vector<std::string_view> names;
-  for_each_type(AllOps{}, [&]<class T>() { names.push_back(T::name.name); });
+  for (const OpSamples& op : all_samples()) names.push_back(op.name);
   std::sort(names.begin(), names.end());
   CHECK(std::adjacent_find(names.begin(), names.end()) == names.end());
 }
 
 TEST_CASE("an op asked for the wrong number of inputs refuses") {
-  for_each_op(DType::f32, []<class T>(const std::vector<Sample<T>>& samples) {
-    if (std::is_same_v<T, Cat>) return;  // takes any number
+  for_each_op(DType::f32, [](const std::vector<AnySample>& samples) {
+    if (samples[0].op->name().name == "cat") return;  // takes any number
     Specs specs;
     for (const Tensor& t : samples[0].in) specs.push_back(t.spec());
     specs.push_back({DType::f32, {}});
-    CAPTURE(T::name.name);
-    CHECK_THROWS_AS(samples[0].op.infer(specs), ShapeError);
+    CAPTURE(samples[0].op->name().name);
+    CHECK_THROWS_AS(samples[0].op->infer(specs), ShapeError);
   });
 }
 

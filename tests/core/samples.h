@@ -1,23 +1,51 @@
-// Samples<Op>: inputs to try an op on. Every op in AllOps has a specialisation; one without does not compile.
+// Inputs to try every op on.
 #pragma once
 
 #include <varve/core/ops/list.h>
+#include <varve/core/record.h>
 
-#include "tests/core/samples_ops.h"
-#include "tests/core/samples_pointwise.h"
-#include "tests/core/samples_views.h"
+#include "tests/core/draws.h"
 
 namespace varve::test {
 
-// Calls f.template operator()<T>(samples) with the samples of each op of the list in `dtype`, if the op takes
-// it.
+// Which dtypes an op takes.
+enum class Accepts { floating, all, rows, soft_rows };
+inline bool accepted(Accepts accepts, DType dtype) {
+  const bool wide = dtype == DType::f32 || dtype == DType::f64;
+  switch (accepts) {
+    case Accepts::floating:
+      return is_floating(dtype);
+    case Accepts::rows:
+      return wide || dtype == DType::i64 || dtype == DType::u64;
+    case Accepts::soft_rows:
+      return wide;
+    default:
+      return true;
+  }
+}
+
+// A sample of any op.
+struct AnySample {
+  OpPtr op;
+  Tensors in;
+  uint32_t fixed;  // bit i: input i must stay contiguous
+  // Of a view op: which element of the input an element of the output is.
+  Dims (*source)(const AnyOp& op, const Shape& in, const Shape& out, const Dims& at);
+};
+struct OpSamples {
+  std::string_view name;
+  Accepts accepts;
+  std::vector<AnySample> (*make)(DType dtype);
+};
+
+// The samples of every op in AllOps, in its order. Compiled once (samples.cpp): tests walk data, not types.
+const std::vector<OpSamples>& all_samples();
+
+// Calls f(samples) with the samples of each op that takes `dtype`.
 template <class F>
 void for_each_op(DType dtype, F&& f) {
-  for_each_type(AllOps{}, [&]<class T>() {
-    if (!accepted(Samples<T>::kAccepts, dtype)) return;
-    Draws draws(index_in<T>(AllOps{}) + 1);
-    f.template operator()<T>(Samples<T>::make(draws, dtype));
-  });
+  for (const OpSamples& op : all_samples())
+    if (accepted(op.accepts, dtype)) f(op.make(dtype));
 }
 
 // How the elements of a tensor lie in memory: in order, transposed, with gaps, backwards, or all from the

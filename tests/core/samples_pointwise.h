@@ -4,7 +4,7 @@
 
 #include <varve/core/ops/elementwise.h>
 
-#include "tests/core/draws.h"
+#include "tests/core/samples.h"
 
 namespace varve::test {
 
@@ -15,22 +15,6 @@ struct Sample {
 };
 template <class T>
 struct Samples;
-
-// Which dtypes an op takes.
-enum class Accepts { floating, all, rows, soft_rows };
-inline bool accepted(Accepts accepts, DType dtype) {
-  const bool wide = dtype == DType::f32 || dtype == DType::f64;
-  switch (accepts) {
-    case Accepts::floating:
-      return is_floating(dtype);
-    case Accepts::rows:
-      return wide || dtype == DType::i64 || dtype == DType::u64;
-    case Accepts::soft_rows:
-      return wide;
-    default:
-      return true;
-  }
-}
 
 // ranges(): what to draw each input from. function(): constants, where there are any.
 template <class F>

@@ -56,6 +56,12 @@ struct Samples<Flatten> : ViewSamples<Flatten> {
 };
 
 template <>
+struct Samples<StopGradient> : ViewSamples<StopGradient> {
+  static Cases<StopGradient> cases() { return {{{}, {2, 3}}, {{}, {4}}, {{}, {}}, {{}, {0, 2}}}; }
+  static Dims source(const StopGradient&, const Shape&, const Shape&, const Dims& at) { return at; }
+};
+
+template <>
 struct Samples<Permute> : ViewSamples<Permute> {
   static Cases<Permute> cases() {
     return {{{{1, 0}}, {2, 3}}, {{{2, 0, 1}}, {2, 3, 4}}, {{{0, -1, 1}}, {2, 3, 4}},
