@@ -1,22 +1,27 @@
 #include <varve/bench/level_peers.h>
 #include <varve/core/cpu/level.h>
+#include <varve/core/error.h>
 
-#if defined(BENCH_X86_LEVELS)
-extern "C" const bench::Peers bench_peers_x86_64_v2, bench_peers_x86_64_v3, bench_peers_x86_64_v4;
-#else
-extern "C" const bench::Peers bench_peers_generic;
-#endif
+extern "C" const bench::Peers bench_peers_x86_64_v2, bench_peers_x86_64_v3, bench_peers_x86_64_v4,
+    bench_peers_generic;
 
 namespace bench {
 
 const Peers& peers() {
-#if defined(BENCH_X86_LEVELS)
-  const std::string level = varve::cpu::level();
-  return level == "x86-64-v4"   ? bench_peers_x86_64_v4
-         : level == "x86-64-v3" ? bench_peers_x86_64_v3
-                                : bench_peers_x86_64_v2;
-#else
+  [[maybe_unused]] const std::string level = varve::cpu::level();
+#if defined(BENCH_LEVEL_x86_64_v4)
+  if (level == "x86-64-v4") return bench_peers_x86_64_v4;
+#endif
+#if defined(BENCH_LEVEL_x86_64_v3)
+  if (level == "x86-64-v3") return bench_peers_x86_64_v3;
+#endif
+#if defined(BENCH_LEVEL_x86_64_v2)
+  if (level == "x86-64-v2") return bench_peers_x86_64_v2;
+#endif
+#if defined(BENCH_LEVEL_generic)
   return bench_peers_generic;
+#else
+  throw varve::Error("bench: no peers for this level");
 #endif
 }
 

@@ -1,16 +1,13 @@
 # The CPU kernels, compiled once for each instruction set and kept apart: each level's objects become one object whose
 # only global symbol is its table, so that no template or inline function of one level can stand in for another's.
-set(VARVE_CPU_LEVELS "auto" CACHE STRING "auto, x86 (x86-64-v2, -v3 and -v4 in one binary) or generic")
+set(VARVE_CPU_LEVELS "auto" CACHE STRING "auto, or a list of x86_64_v2, x86_64_v3, x86_64_v4, or generic alone")
+set(varve_levels ${VARVE_CPU_LEVELS})
 if(VARVE_CPU_LEVELS STREQUAL "auto")
   if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
     set(varve_levels x86_64_v2 x86_64_v3 x86_64_v4)
   else()
     set(varve_levels generic)
   endif()
-elseif(VARVE_CPU_LEVELS STREQUAL "x86")
-  set(varve_levels x86_64_v2 x86_64_v3 x86_64_v4)
-else()
-  set(varve_levels generic)
 endif()
 
 # GNU binutils, whatever the compiler: lld has no --force-group-allocation.
@@ -48,6 +45,7 @@ function(varve_add_level target level)
     COMMAND ${CMAKE_COMMAND} -E rm ${combined}.merged
     DEPENDS ${objects} $<TARGET_OBJECTS:${objects}>
     COMMAND_EXPAND_LISTS VERBATIM)
+  target_compile_definitions(${target} PRIVATE VARVE_LEVEL_${level})
   set_source_files_properties(${combined} PROPERTIES EXTERNAL_OBJECT TRUE GENERATED TRUE)
   target_sources(${target} PRIVATE ${combined})
 endfunction()

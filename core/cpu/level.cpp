@@ -7,14 +7,11 @@
 #include <varve/core/cpu/kernels.h>
 #include <varve/core/error.h>
 
-// The tables, one from each build of the kernels (cmake/kernels.cmake).
-#if defined(VARVE_X86_LEVELS)
+// The tables, one from each build of the kernels (cmake/kernels.cmake); a build may leave some out.
 extern "C" const varve::cpu::Kernels* varve_kernels_x86_64_v2();
 extern "C" const varve::cpu::Kernels* varve_kernels_x86_64_v3();
 extern "C" const varve::cpu::Kernels* varve_kernels_x86_64_v4();
-#else
 extern "C" const varve::cpu::Kernels* varve_kernels_generic();
-#endif
 
 namespace varve::cpu {
 namespace {
@@ -25,7 +22,7 @@ struct Level {
   bool (*supported)();
 };
 
-#if defined(VARVE_X86_LEVELS)
+#if defined(__x86_64__)
 bool has_v2() { return __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("popcnt"); }
 bool has_v3() {
   return has_v2() && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
@@ -36,17 +33,28 @@ bool has_v4() {
          __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
          __builtin_cpu_supports("avx512vl");
 }
-constexpr Level kLevels[] = {{"x86-64-v4", varve_kernels_x86_64_v4, has_v4},
-                             {"x86-64-v3", varve_kernels_x86_64_v3, has_v3},
-                             {"x86-64-v2", varve_kernels_x86_64_v2, has_v2}};
-#else
-constexpr Level kLevels[] = {{"generic", varve_kernels_generic, [] { return true; }}};
 #endif
+
+constexpr Level kLevels[] = {
+#if defined(VARVE_LEVEL_x86_64_v4)
+    {"x86-64-v4", varve_kernels_x86_64_v4, has_v4},
+#endif
+#if defined(VARVE_LEVEL_x86_64_v3)
+    {"x86-64-v3", varve_kernels_x86_64_v3, has_v3},
+#endif
+#if defined(VARVE_LEVEL_x86_64_v2)
+    {"x86-64-v2", varve_kernels_x86_64_v2, has_v2},
+#endif
+#if defined(VARVE_LEVEL_generic)
+    {"generic", varve_kernels_generic, [] { return true; }},
+#endif
+};
 
 const Level* best() {
   for (const Level& l : kLevels)
     if (l.supported()) return &l;
-  throw Error("cpu: this build needs SSE 4.2 (x86-64-v2); configure with -DVARVE_CPU_LEVELS=generic");
+  throw Error(
+      "cpu: no instruction set of this build suits the processor; configure with -DVARVE_CPU_LEVELS=generic");
 }
 
 std::atomic<const Level*>& in_use() {
