@@ -67,7 +67,7 @@ class VARVE_API Backend {
   virtual void gather(const View& in, const View& index, int axis, const View& out) = 0;
   // out[i.., index[i.., j, k..], k..] += in[i.., j, k..], in the order of j.
   virtual void scatter_add(const View& in, const View& index, int axis, const View& out) = 0;
-  // Philox4x32-10 (Salmon et al., SC 2011). state: contiguous u64 {seed, offset}; the offset moves past what
+  // Philox4x32-10 (Salmon et al., SC 2011). state: u64 {seed, offset}; the offset moves past what
   // was used.
   virtual void random(RandomFn fn, double p, const View& state, const View& out) = 0;
 };

@@ -48,7 +48,8 @@ void drive_random(RandomFn fn, double p, const View& state, const View& out) {
   const bool narrow = fn == RandomFn::uniform && size_of(out.dtype) == 2;
   const RandomLoop loop = k.random[static_cast<size_t>(fn)][c == Compute::f64];
   uint64_t* words = state.as<uint64_t>();
-  const uint64_t seed = words[0], counter = words[1];
+  const int64_t step = state.strides[0];  // a file may show a state backwards
+  const uint64_t seed = words[0], counter = words[step];
   const Space space(out.shape, Views(&out, 1), {});
   const Operand& to = space.operand(0);
   static_assert(kTaskWork % kChunk == 0 && kChunk % kDrawAlign == 0);
@@ -64,7 +65,7 @@ void drive_random(RandomFn fn, double p, const View& state, const View& out) {
     }
   });
   const auto blocks = static_cast<uint64_t>((space.total() + kDrawAlign - 1) / kDrawAlign);
-  words[1] = counter + blocks * (c == Compute::f64 ? 2 : 1);
+  words[step] = counter + blocks * (c == Compute::f64 ? 2 : 1);
 }
 
 }  // namespace varve::cpu

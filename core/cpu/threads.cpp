@@ -69,8 +69,9 @@ class Pool {
   int size() const { return static_cast<int>(workers_.size()) + 1; }
 
   void run(int64_t count, const cpu::TaskRef& task) {
-    std::unique_lock lock(busy_, std::try_to_lock);
-    if (!lock || workers_.empty() || inside_task || count > kMaxTasks) {
+    // A task's own thread may hold the mutex, which it must not try again: so ask that first.
+    std::unique_lock lock(busy_, std::defer_lock);
+    if (inside_task || workers_.empty() || count > kMaxTasks || !lock.try_lock()) {
       for (int64_t i = 0; i < count; ++i) task(i);
       return;
     }

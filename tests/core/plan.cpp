@@ -39,6 +39,10 @@ void* counted(size_t bytes, size_t alignment = alignof(std::max_align_t)) {
 // Every allocation of this program is counted; free() takes back what aligned_alloc gave.
 void* operator new(size_t bytes) { return counted(bytes); }
 void* operator new(size_t bytes, std::align_val_t a) { return counted(bytes, static_cast<size_t>(a)); }
+void* operator new(size_t bytes, const std::nothrow_t&) noexcept {
+  ++allocations;
+  return std::malloc(std::max<size_t>(bytes, 1));
+}
 void operator delete(void* p) noexcept { std::free(p); }
 void operator delete(void* p, size_t) noexcept { std::free(p); }
 void operator delete(void* p, std::align_val_t) noexcept { std::free(p); }

@@ -12,6 +12,7 @@
 #include <varve/core/ops/pointwise.h>
 #include <varve/core/ops/random.h>
 #include <varve/core/ops/reduce.h>
+#include <varve/core/ops/views.h>
 
 using namespace varve;
 
@@ -161,4 +162,13 @@ TEST_CASE("bounds and dtypes of draws are held") {
   CHECK_THROWS_AS(rand({2}, 0, 1, DType::i32), DTypeError);
   CHECK_THROWS_AS(randn({2}, DType::boolean), DTypeError);
   CHECK_THROWS_AS(apply_one(Uniform{{2}}, {zeros({2})}), ShapeError);
+}
+
+TEST_CASE("a state seen backwards is read and moved within itself") {
+  const Tensor memory = tensor<uint64_t>({7, 0, 42, 43});
+  const Generator backwards(flip(slice(memory, 0, 0, 2), 0));  // {seed 0, offset 7}
+  Generator plain(0);
+  plain.set(0, 7);
+  CHECK(to_string(rand({9}, 0, 1, DType::f32, backwards)) == to_string(rand({9}, 0, 1, DType::f32, plain)));
+  CHECK(to_string(memory) == to_string(tensor<uint64_t>({10, 0, 42, 43})));
 }
