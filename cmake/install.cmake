@@ -1,6 +1,8 @@
 # Installing: headers, library, and what find_package(varve) and pkg-config need.
 include(CMakePackageConfigHelpers)
-install(TARGETS varve EXPORT varve FILE_SET HEADERS DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/varve)
+install(TARGETS varve EXPORT varve
+  FILE_SET HEADERS DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/varve
+  INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(EXPORT varve NAMESPACE varve:: DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/varve FILE varve-targets.cmake)
 configure_package_config_file(cmake/varve-config.cmake.in varve-config.cmake
   INSTALL_DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/varve)
