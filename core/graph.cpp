@@ -79,9 +79,14 @@ Graph Trace::finish(const Tensors& outputs) {
   return std::move(graph_);
 }
 
-Graph trace(const std::function<Tensors(const Tensors&)>& f, const Tensors& inputs) {
-  Tensors own;  // a value apiece, even where one tensor is given twice
+Tensors as_trace_inputs(std::span<const Tensor> inputs) {
+  Tensors own;
   for (const Tensor& t : inputs) own.emplace_back(std::make_shared<const Value>(t.value()), t.edge());
+  return own;
+}
+
+Graph trace(const std::function<Tensors(const Tensors&)>& f, const Tensors& inputs) {
+  const Tensors own = as_trace_inputs(inputs);
   Trace scope(own);
   return scope.finish(f(own));
 }

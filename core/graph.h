@@ -32,6 +32,8 @@ struct Graph {
   Tensors run(const Tensors& in) const;
 };
 
+// The same tensors with a value apiece, even where one is given twice: what a trace numbers as its inputs.
+VARVE_API Tensors as_trace_inputs(std::span<const Tensor> inputs);
 // Runs f(inputs) once and returns what it did.
 VARVE_API Graph trace(const std::function<Tensors(const Tensors&)>& f, const Tensors& inputs);
 // Drops calls that neither lead to an output nor write in place.

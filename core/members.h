@@ -1,10 +1,12 @@
 // The walk over a module: a plain struct that lists its members.
 //
+// clang-format off
 //   static void members(auto& self, auto&& visit) {
-//     visit("ln1", self.ln1);                          a module, a parameter (Tensor), or a list or optional
-//     of them visit("running_mean", self.running_mean, kBuffer);   state that is not trained visit("mode",
-//     self.mode);                        train or eval
+//     visit("ln1", self.ln1);                              a module, a parameter (Tensor), or a list or optional of them
+//     visit("running_mean", self.running_mean, kBuffer);   state that is not trained
+//     visit("mode", self.mode);                            train or eval
 //   }
+// clang-format on
 //
 // Everything that handles modules is a visitor of this one walk.
 #pragma once

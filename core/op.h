@@ -1,17 +1,18 @@
 // Op: one operation as data. A struct with a name, fields and the few functions below; nothing else is
 // written for it.
 //
-//   static constexpr OpName name{"matmul", 1};             what a file stores; the version grows with the
-//   fields' meaning static void fields(auto& self, auto&& field);          optional: field("name",
-//   self.member) for every attribute Specs infer(const Specs& in) const;                    the outputs, or
-//   ShapeError / DTypeError void run(Backend&, Views in, Views out, const View& scratch) const;      calls
-//   kernel families, never allocates std::optional<View> alias(const View& in) const;       optional: the
-//   output as a view of input 0, without a kernel size_t scratch(Views in, Views out) const; optional: bytes
-//   run needs beside its outputs static constexpr uint32_t updates = 0b1;               optional: bit i: run
-//   writes input i in place Keep keep() const;                                     optional: what vjp reads
-//   Tensors vjp(const Saved& s, const Tensors& dy) const;  optional: gradients, made of ops; absent: no
-//   gradient static Attributes upgrade(int version, Attributes a);  optional: attributes of an older version
-//   made current
+// clang-format off
+//   static constexpr OpName name{"matmul", 1};             what a file stores; the version grows with the fields' meaning
+//   static void fields(auto& self, auto&& field);          optional: field("name", self.member) for every attribute
+//   Specs infer(const Specs& in) const;                    the outputs, or ShapeError / DTypeError
+//   void run(Backend&, Views in, Views out, const View& scratch) const;      calls kernel families, never allocates
+//   std::optional<View> alias(const View& in) const;       optional: the output as a view of input 0, without a kernel
+//   size_t scratch(Views in, Views out) const;             optional: bytes run needs beside its outputs
+//   static constexpr uint32_t updates = 0b1;               optional: bit i: run writes input i in place
+//   Keep keep() const;                                     optional: what vjp reads
+//   Tensors vjp(const Saved& s, const Tensors& dy) const;  optional: gradients, made of ops; absent: no gradient
+//   static Attributes upgrade(int version, Attributes a);  optional: attributes of an older version made current
+// clang-format on
 #pragma once
 
 #include <memory>

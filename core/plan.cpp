@@ -187,11 +187,8 @@ class Plan::Builder {
 
 Plan::Plan(const std::function<Tensors(const Tensors&)>& f, std::span<const Tensor> inputs)
     : grad_enabled_(grad_enabled()) {
-  Tensors own;  // a value apiece, even where one tensor is given twice
-  for (const Tensor& t : inputs) {
-    own.emplace_back(std::make_shared<const Value>(t.value()), t.edge());
-    inputs_.push_back({t.spec(), t.strides()});
-  }
+  const Tensors own = as_trace_inputs(inputs);
+  for (const Tensor& t : inputs) inputs_.push_back({t.spec(), t.strides()});
   Trace scope(own);
   const auto shows_input = [&](const Tensor& t) {
     return std::any_of(own.begin(), own.end(),

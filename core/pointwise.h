@@ -5,9 +5,9 @@
 // from select, indicator and the named functions found by overload, and from double constants.
 //
 // To add one: write a struct here, put it in the list at its end, declare its user function
-// (ops/pointwise.h), and give its samples (tests/core/samples.h). d<i>(inputs..., y) is the derivative
-// dy/d(input i); only what slopes_read and slopes_read_output name may be looked at there: the rest are
-// placeholders.
+// (ops/pointwise.h), and give its samples (tests/core/samples_pointwise.h). d<i>(inputs..., y) is the
+// derivative dy/d(input i); only what slopes_read and slopes_read_output name may be looked at there: the
+// rest are placeholders.
 #pragma once
 
 #include <array>

@@ -1,5 +1,5 @@
-// The .varve container: tensors by name, and one Meta. docs/format.md specifies its bytes; writer.cpp writes and
-// reader.cpp reads them.
+// The .varve container: tensors by name, and one Meta. docs/format.md specifies its bytes; writer.cpp writes
+// and reader.cpp reads them.
 #pragma once
 
 #include <string>

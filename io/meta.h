@@ -63,8 +63,9 @@ inline constexpr int kMetaMaxDepth = 64;
 
 // The bytes of a value, as docs/format.md specifies them; the same value gives the same bytes.
 VARVE_API Bytes encode(const Meta& meta);
-// The value of exactly these bytes. An Error for anything else: depth over kMetaMaxDepth, lengths beyond the bytes,
-// duplicate keys, unknown kinds, bytes left over. Never allocates more than a small multiple of the bytes.
+// The value of exactly these bytes. An Error for anything else: depth over kMetaMaxDepth, lengths beyond the
+// bytes, duplicate keys, unknown kinds, bytes left over. Never allocates more than a small multiple of the
+// bytes.
 VARVE_API Meta decode(std::span<const std::byte> bytes);
 
 // As indented text for people.

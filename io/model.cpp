@@ -37,7 +37,7 @@ std::string text(const Spec& spec) { return fmt::format("{}{}", name_of(spec.dty
 bool updated(const Graph& graph, uint32_t value) {
   for (const Graph::Call& call : graph.calls)
     for (size_t i = 0; i < call.in.size(); ++i)
-      if (call.in[i] == value && i < 32 && ((call.op->updates() >> i) & 1u)) return true;
+      if (call.in[i] == value && call.op->writes(i)) return true;
   return false;
 }
 

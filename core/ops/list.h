@@ -1,4 +1,4 @@
-// The one list of all ops: the registry, the gradient check, the parity test and bench_ops are made from it.
+// The one list of all ops: the registry, the gradient check and the parity test are made from it.
 #pragma once
 
 #include <varve/core/ops/copy.h>

@@ -110,6 +110,5 @@ double Training::test_accuracy() const {
 
 void Training::save_model() const {
   save(options_.out + "/fashion_mnist_mlp_statedict.varve", state_dict(model_));
-  varve::save_model(options_.out + "/fashion_mnist_mlp_whole.varve", model_,
-                    {zeros({2, 28, 28})});
+  varve::save_model(options_.out + "/fashion_mnist_mlp_whole.varve", model_, {zeros({2, 28, 28})});
 }
