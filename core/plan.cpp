@@ -187,8 +187,17 @@ class Plan::Builder {
 
 Plan::Plan(const std::function<Tensors(const Tensors&)>& f, std::span<const Tensor> inputs)
     : grad_enabled_(grad_enabled()) {
-  const Tensors own = as_trace_inputs(inputs);
-  for (const Tensor& t : inputs) inputs_.push_back({t.spec(), t.strides()});
+  Tensors own = as_trace_inputs(inputs);
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    inputs_.emplace_back(inputs[i]);
+    if (!grad_enabled_)
+      own[i] = own[i].detach();
+    else if (!inputs[i].is_leaf())
+      throw Error(
+          fmt::format("compile: input {} was computed from tensors that require a gradient; a replay "
+                      "could not go back through that. Pass x.detach(), or compute it inside",
+                      i));
+  }
   Trace scope(own);
   const auto shows_input = [&](const Tensor& t) {
     return std::any_of(own.begin(), own.end(),
@@ -202,12 +211,15 @@ Plan::Plan(const std::function<Tensors(const Tensors&)>& f, std::span<const Tens
   Builder(*this, scope.values()).build();
 }
 
+bool Plan::InputKind::is_of(const Tensor& t) const {
+  return t.dtype() == spec.dtype && t.shape() == spec.shape && t.strides() == strides &&
+         (grad_enabled() ? t.edge().node : nullptr) == leaf;
+}
+
 bool Plan::fits(std::span<const Tensor> inputs) const {
   if (inputs.size() != inputs_.size() || grad_enabled_ != grad_enabled()) return false;
   for (size_t i = 0; i < inputs.size(); ++i)
-    if (inputs[i].dtype() != inputs_[i].spec.dtype || inputs[i].shape() != inputs_[i].spec.shape ||
-        inputs[i].strides() != inputs_[i].strides)
-      return false;
+    if (!inputs_[i].is_of(inputs[i])) return false;
   for (const LeafGrad& g : leaf_grads_)
     if (g.read && g.leaf->grad.value_ptr() != g.before) return false;
   return std::all_of(guards_.begin(), guards_.end(), [](const auto& g) { return *g.first == g.second; });
@@ -229,7 +241,9 @@ const Tensors& detail::PlanCache::run(std::span<const Tensor> inputs) {
     throw Error("compile: a compiled function was called while tracing; call the plain function");
   for (const auto& plan : plans_)
     if (plan->fits(inputs)) return plan->run(inputs);
-  plans_.push_back(std::make_unique<Plan>(f_, inputs));
+  auto plan = std::make_unique<Plan>(f_, inputs);
+  if (plans_.size() == kMostPlans) plans_.erase(plans_.begin());
+  plans_.push_back(std::move(plan));
   return plans_.back()->outputs();
 }
 

@@ -8,12 +8,14 @@
 #include <vector>
 
 #include <varve/core/graph.h>
+#include <varve/core/record.h>
 
 namespace varve {
 
 class VARVE_API Plan {
  public:
-  // Traces f(inputs), running it once.
+  // Traces f(inputs), running it once. Under NoGrad inputs count as constants; else each is a leaf or has
+  // none of the record, or it is an Error.
   Plan(const std::function<Tensors(const Tensors&)>& f, std::span<const Tensor> inputs);
 
   // Whether a replay would do what f does now: inputs alike, modes unchanged, gradients where they were.
@@ -40,6 +42,10 @@ class VARVE_API Plan {
   struct InputKind {
     Spec spec;
     Strides strides;
+    std::shared_ptr<Node> leaf;  // whose gradient a replay may write; null without one, or under NoGrad
+    explicit InputKind(const Tensor& t)
+        : spec(t.spec()), strides(t.strides()), leaf(grad_enabled() ? t.edge().node : nullptr) {}
+    bool is_of(const Tensor& t) const;
   };
   class Builder;
 
@@ -61,6 +67,7 @@ class VARVE_API Plan {
 namespace detail {
 class VARVE_API PlanCache {
  public:
+  static constexpr size_t kMostPlans = 64;  // the oldest makes room
   explicit PlanCache(std::function<Tensors(const Tensors&)> f) : f_(std::move(f)) {}
   const Tensors& run(std::span<const Tensor> inputs);
   const std::vector<std::unique_ptr<Plan>>& plans() const { return plans_; }
@@ -107,20 +114,36 @@ class Compiled {
 };
 
 namespace detail {
+template <class Result, class... Args, class F>
+auto compiled(F f) {
+  return Compiled<sizeof...(Args), Result>([f = std::move(f)](const Tensors& in) mutable {
+    return call_with(f, in, std::index_sequence_for<Args...>{});
+  });
+}
 template <class F, class Result, class... Args>
-auto compile_signature(F f, Result (F::*)(Args...) const) {
-  return Compiled<sizeof...(Args), Result>(
-      [f = std::move(f)](const Tensors& in) { return call_with(f, in, std::index_sequence_for<Args...>{}); });
+auto compile_as(F f, Result (F::*)(Args...) const) {
+  return compiled<Result, Args...>(std::move(f));
+}
+template <class F, class Result, class... Args>
+auto compile_as(F f, Result (F::*)(Args...)) {
+  return compiled<Result, Args...>(std::move(f));
 }
 }  // namespace detail
 
 // compile([&](const Tensor& x, const Tensor& y) { ...; loss.backward(); adam.step(); return loss; })
-// The lambda takes tensors and returns a Tensor, Tensors or nothing. Its host code runs only while it is
-// traced; what changes between calls must be an argument or a tensor. What it returns is overwritten by the
-// next call.
+// The function takes tensors and returns a Tensor, Tensors or nothing. Its host code runs only while it is
+// traced; what changes between calls must be an argument or a tensor, and which tensors require a gradient
+// does not change. An argument that requires one is traced once for each such leaf. What it returns is
+// overwritten by the next call.
 template <class F>
 auto compile(F f) {
-  return detail::compile_signature(std::move(f), &F::operator());
+  if constexpr (std::is_pointer_v<F>) {
+    return compile([f]<class R, class... A>(R (*)(A...)) { return [f](A... a) -> R { return f(a...); }; }(f));
+  } else {
+    static_assert(
+        requires { &F::operator(); }, "compile: spell the parameters out, as const Tensor&, not auto");
+    return detail::compile_as(std::move(f), &F::operator());
+  }
 }
 
 }  // namespace varve

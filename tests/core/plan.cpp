@@ -275,3 +275,47 @@ TEST_CASE("threads train their own models with plans of their own") {
   CHECK(same_bits(first, alone));
   CHECK(same_bits(second, alone));
 }
+
+TEST_CASE("a replay differentiates by the leaf it is given, or traces again") {
+  auto f = compile([](const Tensor& x) {
+    const Tensor y = sum(x * x);
+    if (x.requires_grad()) y.backward();
+    return y;
+  });
+  Tensor a = full({2}, 3), b = full({2}, 5);
+  CHECK(f(a).item() == 18);
+  a.set_requires_grad(), b.set_requires_grad();
+  f(a), f(b);
+  CHECK(a.grad()[0].item() == 6);
+  CHECK(b.grad()[0].item() == 10);
+  a.zero_grad(), b.zero_grad();
+  f(b);
+  CHECK_FALSE(a.grad().defined());
+  CHECK(b.grad()[0].item() == 10);
+  CHECK(f.plans().size() == 3);
+  CHECK_THROWS_AS(f(a * 2.0), Error);  // a record the replay would not see
+  const NoGrad guard;
+  CHECK(f(a.detach()).item() == 18);
+  CHECK(f(a * 2.0).item() == 72);
+}
+
+TEST_CASE("plans make room for others") {
+  auto f = compile([](const Tensor& x) { return x + 1.0; });
+  for (int64_t n = 0; n < 70; ++n) CHECK(f(zeros({n})).size(0) == n);
+  CHECK(f.plans().size() == 64);
+  CHECK(f(zeros({0})).size(0) == 0);
+}
+
+namespace {
+Tensor doubled(const Tensor& x) { return x * 2.0; }
+}  // namespace
+
+TEST_CASE("what can be called can be compiled") {
+  auto function = compile(doubled);
+  CHECK(function(ones({2}))[1].item() == 2);
+  auto counting =
+      compile([traced = 0](const Tensor& x) mutable { return x + static_cast<double>(++traced); });
+  CHECK(counting(ones({1})).item() == 2);
+  CHECK(counting(ones({1})).item() == 2);
+  CHECK(counting(ones({2}))[0].item() == 3);
+}
