@@ -4,6 +4,7 @@
 
 #include <cstring>
 
+#include <varve/core/ops/make.h>
 #include <varve/core/ops/views.h>
 #include <varve/core/record.h>
 
@@ -115,7 +116,7 @@ void Pad::run(Backend& on, Views in, Views out, const View&) const {
 }
 Tensors Pad::vjp(const Saved& s, const Tensors& dy) const {
   const int64_t size = s.out_spec(0).shape[normalize_axis(axis, dy[0].rank(), "pad")];
-  if (numel(s.in_spec(0).shape) == 0) return {};
+  if (numel(s.in_spec(0).shape) == 0) return {zeros(s.in_spec(0).shape, dy[0].dtype())};
   return {slice(dy[0], axis, low, size - high, interior + 1)};
 }
 

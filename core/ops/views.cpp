@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include <varve/core/ops/copy.h>
+#include <varve/core/ops/make.h>
 #include <varve/core/record.h>
 
 namespace varve {
@@ -224,7 +225,7 @@ std::optional<View> Slice::alias(const View& in) const {
 Tensors Slice::vjp(const Saved& s, const Tensors& dy) const {
   const Shape& shape = s.in_spec(0).shape;
   const Range range = range_of(*this, shape);
-  if (range.count == 0) return {};
+  if (range.count == 0) return {zeros(shape, dy[0].dtype())};
   const int64_t end = range.start + (range.count - 1) * step + 1;
   return {pad(dy[0], range.axis, range.start, shape[range.axis] - end, 0.0, step - 1)};
 }

@@ -317,3 +317,18 @@ TEST_CASE("second derivatives of smooth activations stay finite far out") {
       CHECK(grad({first}, {x})[0].item() == doctest::Approx(0));
     }
 }
+
+TEST_CASE("anomaly mode leaves no trace in a graph") {
+  const auto f = [](const Tensors& in) { return Tensors{exp(in[0]) * 2.0}; };
+  const size_t calls = trace(f, {ones({3})}).calls.size();
+  const DetectAnomaly watching;
+  const Graph graph = trace(f, {ones({3})});
+  CHECK(graph.calls.size() == calls);
+  CHECK(graph.run({zeros({3})})[0][1].item() == 2);
+}
+
+TEST_CASE("cutting everything away leaves a gradient of zeros") {
+  const Tensor x = leaf({1, 2});
+  const Tensor none = grad({sum(slice(x, 0, 2))}, {x})[0];
+  CHECK(to_string(none) == to_string(zeros({2}, DType::f64)));
+}
