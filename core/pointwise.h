@@ -197,11 +197,15 @@ struct Div {
   static VARVE_HD auto d0(auto, auto b, auto) { return 1.0 / b; }
   static VARVE_HD auto d1(auto, auto b, auto y) { return -y / b; }
 };
-struct Pow {  // d1 is 0 at a = 0, where the limit from above is
+struct Pow {  // d0 is 0 at a = b = 0, and d1 at a = 0 <= b: there the base counts as 1, the other factor is 0
   static constexpr About kAbout{.name = "pow", .inputs = 2, .slopes_read = 3, .slopes_read_output = true};
   static VARVE_HD auto value(auto a, auto b) { return pow(a, b); }
-  static VARVE_HD auto d0(auto a, auto b, auto) { return select(b == 0.0, b, b * pow(a, b - 1.0)); }
-  static VARVE_HD auto d1(auto a, auto, auto y) { return select(a == 0.0, a, y * log(a)); }
+  static VARVE_HD auto d0(auto a, auto b, auto) {
+    return b * pow(a + indicator(a == 0.0, a) * indicator(b == 0.0, b), b - 1.0);
+  }
+  static VARVE_HD auto d1(auto a, auto b, auto y) {
+    return y * log(a + indicator(a == 0.0, a) * indicator(b >= 0.0, b));
+  }
 };
 struct Maximum {  // NaN if either is; equal inputs share the slope
   static constexpr About kAbout{.name = "maximum", .inputs = 2, .slopes_read = 3, .domain = Domain::numeric};

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include <varve/core/ops/copy.h>
+#include <varve/core/ops/make.h>
 #include <varve/core/ops/pointwise.h>
 #include <varve/core/ops/views.h>
 #include <varve/core/pointwise_kernels.h>
@@ -27,15 +28,31 @@ Tensor shared_among_equals(const Saved& s, const Tensor& dy, const Axes& axes, b
   return with_axes(dy, axes, rank, kept) * mask / sum(mask, axes, true);
 }
 
-// dy times the product of the others: y / x, or around zeros the product of what is not zero.
-Tensor product_of_others(const Saved& s, const Tensor& dy, const Axes& axes, bool kept) {
-  const Tensor x = s.input(0);
-  const Tensor zero = equal(x, scalar_like(0, x)), one = scalar_like(1, x), none = scalar_like(0, x);
-  const Tensor zeros = sum(cast(zero, x.dtype()), axes, true), nonzero = where(zero, one, x);
-  const Tensor product = prod(nonzero, axes, true);
-  const Tensor others =
-      where(zero, where(zeros == 1.0, product, none), where(zeros == 0.0, product / nonzero, none));
-  return with_axes(dy, axes, x.rank(), kept) * others;
+// For each element the product of the others along the last axis: products of neighbours going up, what
+// stands beside each coming down. Nothing is divided, so zeros are like any number, to every order.
+Tensor product_of_others(const Tensor& x) {
+  const int64_t size = x.size(-1);
+  if (size <= 1) return ones_like(x);
+  const Tensor paired = size % 2 ? pad(x, -1, 0, 1, 1) : x;
+  const Tensor even = slice(paired, -1, 0, size + 1, 2), odd = slice(paired, -1, 1, size + 1, 2);
+  const Tensor beyond = product_of_others(even * odd);
+  return slice(flatten(stack({beyond * odd, beyond * even}, -1), -2, -1), -1, 0, size);
+}
+
+// The same along `axes`: they are brought to the end as one, and back.
+Tensor product_of_others(const Tensor& x, const Axes& axes) {
+  const Axes reduced = normalize_axes(axes, x.rank(), "prod");
+  Axes order;
+  for (int i = 0; i < x.rank(); ++i)
+    if (!reduced.contains(i)) order.push_back(i);
+  int64_t rows = 1;
+  for (int64_t axis : order) rows *= x.size(axis);
+  for (int64_t axis : reduced) order.push_back(axis);
+  Axes back = order;
+  for (int i = 0; i < x.rank(); ++i) back[static_cast<int>(order[i])] = i;
+  const Tensor moved = permute(x, order);
+  const Tensor others = product_of_others(reshape(moved, {rows, count_along(x.shape(), axes)}));
+  return permute(reshape(others, moved.shape()), back);
 }
 
 }  // namespace
@@ -74,7 +91,8 @@ Tensors Reduce<kFn>::vjp(const Saved& s, const Tensors& dy) const {
   if constexpr (kFn == ReduceFn::sum)
     return {expand(with_axes(dy[0], axes, s.in_spec(0).shape.rank(), keepdims), s.in_spec(0).shape)};
   else if constexpr (kFn == ReduceFn::prod)
-    return {product_of_others(s, dy[0], axes, keepdims)};
+    return {with_axes(dy[0], axes, s.in_spec(0).shape.rank(), keepdims) *
+            product_of_others(s.input(0), axes)};
   else
     return {shared_among_equals(s, dy[0], axes, keepdims)};
 }

@@ -211,6 +211,32 @@ TEST_CASE("an expanded input gets the sum of what its copies would get") {
   });
 }
 
+TEST_CASE("products of zeros and powers of nothing are differentiable twice") {
+  const auto check = [](OpPtr op, const Tensors& in) {
+    check_gradients({std::move(op), in, 0, nullptr}, Layout::plain);
+  };
+  for (auto values : {std::initializer_list<double>{2, 0, 3, 4, 5}, {0, 0, 3, 4, 5}, {0, 0, 0, 4, 5}}) {
+    check(OpOf(Prod{}).share(), {tensor<double>(values)});
+    const Tensor x = reshape(cat({tensor<double>(values), tensor<double>(values) + 1.0}), {2, 5, 1});
+    for (const Axes& axes : {Axes{1}, {0, 1}, {0}, {2}}) check(OpOf(Prod{axes, true}).share(), {x});
+  }
+  check(OpOf(Prod{{0}, false}).share(),
+        {ones({2, 1, 1, 1, 1, 1, 2, 2}, DType::f64)});  // as many axes as may be
+  check(OpOf(Elementwise<pointwise::Pow>{}).share(), {tensor<double>({0.5, 1, 2}), zeros({3}, DType::f64)});
+}
+
+TEST_CASE("pow has its limits where a formula would give NaN") {
+  Tensor a = zeros({3}, DType::f64), b = tensor<double>({0, 1, -1});
+  a.set_requires_grad(), b.set_requires_grad();
+  const Tensors d = grad({pow(a, b)}, {a, b}, {}, {.create_graph = true});
+  CHECK(d[0][0].item() == 0);
+  CHECK(d[0][1].item() == 1);
+  CHECK(d[1][0].item() == 0);
+  CHECK(d[1][1].item() == 0);
+  CHECK(d[1][2].item() == -HUGE_VAL);
+  CHECK(grad({slice(d[1], 0, 0, 2)}, {a})[0][1].item() == 0);
+}
+
 TEST_CASE("a product with zeros has the right first derivative") {
   for (auto values : {std::initializer_list<double>{2, 0, 3}, {0, 0, 3}, {2, 5, 3}}) {
     Tensor x = tensor<double>(values);
