@@ -102,7 +102,10 @@ Tensor embedding(const Tensor& weight, const Tensor& index) {
 }
 
 Tensor one_hot(const Tensor& index, int64_t classes, DType dtype) {
-  return cast(equal(unsqueeze(index, -1), cast(arange(classes), index.dtype())), dtype);
+  const Tensor at = unsqueeze(index, -1);
+  Shape shape = index.shape();
+  shape.push_back(classes);
+  return scatter_add(zeros(shape, dtype), -1, at, expand(ones({}, dtype), at.shape()));
 }
 
 namespace {

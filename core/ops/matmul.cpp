@@ -111,9 +111,11 @@ Tensors Matmul::vjp(const Saved& s, const Tensors& dy) const {
 }
 
 Tensor matmul(const Tensor& a, const Tensor& b, bool transpose_a, bool transpose_b) {
-  if (a.rank() == 1) return squeeze(matmul(unsqueeze(a, 0), b, false, transpose_b), -2);
-  if (b.rank() == 1) return squeeze(matmul(a, unsqueeze(b, 1), transpose_a, false), -1);
-  return apply_one(Matmul{transpose_a, transpose_b}, {a, b});
+  const bool row = a.rank() == 1, column = b.rank() == 1;
+  Tensor y = apply_one(Matmul{transpose_a && !row, transpose_b && !column},
+                       {row ? unsqueeze(a, 0) : a, column ? unsqueeze(b, 1) : b});
+  if (column) y = squeeze(y, -1);
+  return row ? squeeze(y, column ? -1 : -2) : y;
 }
 
 }  // namespace varve

@@ -21,7 +21,7 @@ struct Matmul {
 };
 
 // a [..., m, k] times b [..., k, n] gives [..., m, n]; f64, f32, f16 and bf16, the last two summed in f32. A
-// vector counts as a row on the left and as a column on the right.
+// vector counts as a row on the left and as a column on the right, transposed or not; that axis goes.
 VARVE_API Tensor matmul(const Tensor& a, const Tensor& b, bool transpose_a = false, bool transpose_b = false);
 
 }  // namespace varve

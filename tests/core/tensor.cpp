@@ -7,6 +7,7 @@
 #include <varve/core/ops/copy.h>
 #include <varve/core/ops/index.h>
 #include <varve/core/ops/make.h>
+#include <varve/core/ops/matmul.h>
 #include <varve/core/ops/pointwise.h>
 #include <varve/core/ops/reduce.h>
 #include <varve/core/ops/rows.h>
@@ -204,6 +205,21 @@ TEST_CASE("indices out of range are errors, and nothing is written") {
   CHECK_THROWS_AS(gather(x, 0, tensor<int32_t>({1}, {1, 1})), DTypeError);
   CHECK(values<float>(index_select(x * 2.0, 0, tensor<int64_t>({-1}))) == std::vector<float>{2, 2});
   CHECK(values<float>(one_hot(tensor<int64_t>({2, 0}), 3)) == std::vector<float>{0, 0, 1, 1, 0, 0});
+  CHECK_THROWS_AS(one_hot(tensor<int64_t>({2, 3}), 3), ShapeError);
   CHECK(values<float>(tril(ones({2, 3}))) == std::vector<float>{1, 0, 0, 1, 1, 0});
   CHECK(values<float>(triu(ones({2, 3}), 1)) == std::vector<float>{0, 1, 1, 0, 0, 1});
+}
+
+TEST_CASE("a vector is a row on the left, a column on the right, whatever the transpose flags") {
+  const Tensor v = tensor<float>({1, 2}), m = tensor<float>({1, 2, 3, 4}, {2, 2}), batch = stack({m, m});
+  for (bool flag : {false, true}) {
+    CHECK(matmul(v, v, flag, flag).item() == 5);
+    CHECK(values<float>(matmul(v, m, flag, false)) == std::vector<float>{7, 10});
+    CHECK(values<float>(matmul(v, m, flag, true)) == std::vector<float>{5, 11});
+    CHECK(values<float>(matmul(m, v, false, flag)) == std::vector<float>{5, 11});
+    CHECK(values<float>(matmul(m, v, true, flag)) == std::vector<float>{7, 10});
+    CHECK(values<float>(matmul(batch, v, false, flag)) == std::vector<float>{5, 11, 5, 11});
+    CHECK(values<float>(matmul(v, batch, flag, false)) == std::vector<float>{7, 10, 7, 10});
+  }
+  CHECK_THROWS_AS(matmul(v, tensor<float>({1, 2, 3})), ShapeError);
 }
