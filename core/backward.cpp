@@ -107,7 +107,9 @@ class Sweep {
   }
 
   // A leaf's gradient is a tensor of its own: a second one is added in place.
-  static void accumulate(const std::shared_ptr<Node>& leaf, const Tensor& gradient) {
+  void accumulate(const std::shared_ptr<Node>& leaf, const Tensor& gradient) {
+    reached_->push_back(leaf->value);
+    leaf->reached = reached_;
     Trace* trace = Trace::current();
     if (trace) trace->touch_grad(leaf, false);
     if (leaf->grad.defined()) {
@@ -180,6 +182,8 @@ class Sweep {
 
   GradOptions options_;
   bool collect_;
+  const std::shared_ptr<std::vector<std::weak_ptr<const Value>>> reached_ =
+      std::make_shared<std::vector<std::weak_ptr<const Value>>>();
   std::priority_queue<Entry> queue_;
   std::unordered_map<Node*, Tensors> slots_;
   std::unordered_map<Key, Tensor, KeyHash> wanted_;

@@ -25,7 +25,11 @@ struct Node {
   std::vector<SavedValue> saved_in, saved_out;  // empty where not kept
   bool freed = false;                           // a sweep has released what was saved
 
-  Tensor grad;                                                                   // a leaf's gradient
+  // Of a leaf: its gradient, what it is the leaf of, and all leaves that the last sweep to reach it reached.
+  Tensor grad;
+  std::weak_ptr<const Value> value;
+  std::shared_ptr<const std::vector<std::weak_ptr<const Value>>> reached;
+
   std::vector<std::pair<uint32_t, std::function<Tensor(const Tensor&)>>> hooks;  // by output
 
   Node() = default;

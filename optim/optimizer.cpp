@@ -57,7 +57,28 @@ void Optimizer::check_new(const NamedTensor& given) const {
     }
 }
 
+// Whether a sweep has been seen; an Error if it reached a leaf that no walk and no optimizer has named.
+bool Optimizer::check_reached() const {
+  const void* seen = nullptr;
+  for (const GroupState& group : groups_)
+    for (const Parameter& p : group.parameters) {
+      const auto& reached = p.tensor.edge().node->reached;
+      if (!reached || reached.get() == seen) continue;
+      seen = reached.get();
+      for (const auto& weak : *reached)
+        if (const ValuePtr value = weak.lock(); value && value->storage->label().empty())
+          throw Error(fmt::format(
+              "{}: the loss also reaches a tensor {}{} that requires a gradient and has no name: no "
+              "optimizer "
+              "holds it and no walk labelled it. Visit it in members(), or, if it is not to be trained, "
+              "set_requires_grad(false) or give it a label",
+              name_, name_of(value->dtype), to_string(value->shape)));
+    }
+  return seen != nullptr;
+}
+
 void Optimizer::step() {
+  if (!checked_) checked_ = check_reached();
   const NoGrad guard;
   step_.assign(step_ + 1);
   for (size_t g = 0; g < groups_.size(); ++g) update(g, groups_[g], step_);

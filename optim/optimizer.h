@@ -19,7 +19,8 @@ class VARVE_API Optimizer {
   Optimizer(const Optimizer&) = delete;  // two copies would share their moments
   Optimizer& operator=(const Optimizer&) = delete;
 
-  // Updates every parameter that has a gradient.
+  // Updates every parameter that has a gradient. The first step is an Error when the sweep before it reached
+  // a tensor without a name: one that members() forgot.
   void step();
   void zero_grad() const;
 
@@ -61,11 +62,13 @@ class VARVE_API Optimizer {
 
  private:
   void check_new(const NamedTensor& parameter) const;
+  bool check_reached() const;
 
   const char* name_;
   std::vector<std::string_view> moment_names_;
   std::vector<GroupState> groups_;
   Tensor step_;  // 0-d f64: steps taken
+  bool checked_ = false;
 };
 
 // Parameters that share options.

@@ -194,3 +194,24 @@ TEST_CASE("optimizers refuse options that make no sense") {
   optim::Sgd sgd{p};
   CHECK_THROWS_AS(sgd.set_lr(std::numeric_limits<double>::infinity()), Error);
 }
+
+TEST_CASE("the first step names a parameter that nobody lists") {
+  const Mlp model = make_model();
+  Tensor forgotten = ones({3}), frozen = ones({3});
+  forgotten.set_requires_grad();
+  optim::Sgd sgd(named_parameters(model), {.lr = 0.1});
+  const auto sweep = [&] {
+    nn::mse_loss(model(ones({4, 5})) * forgotten * frozen, zeros({4, 3})).backward();
+  };
+  sweep();
+  CHECK_THROWS_WITH_AS(sgd.step(), doctest::Contains("Sgd: the loss also reaches a tensor f32[3]"), Error);
+  forgotten.set_label("scale");  // meant
+  CHECK_NOTHROW(sgd.step());
+
+  optim::Sgd before_any_sweep(named_parameters(model), {.lr = 0.1});
+  Tensor later = ones({3});
+  before_any_sweep.zero_grad();
+  forgotten.set_requires_grad(false), later.set_requires_grad();
+  nn::mse_loss(model(ones({4, 5})) * later, zeros({4, 3})).backward();
+  CHECK_THROWS_AS(before_any_sweep.step(), Error);
+}
