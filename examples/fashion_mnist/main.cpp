@@ -16,9 +16,8 @@ int main(int argc, char** argv) {
       ->check(kAtLeastOne)
       ->capture_default_str();
   app.add_option("--batch", options.batch, "Images in a step")->check(kAtLeastOne)->capture_default_str();
-  app.add_option("--lr", options.lr, "Adam's learning rate")
-      ->check(CLI::Range(0.0, 1e6))
-      ->capture_default_str();
+  app.add_option("--lr", options.lr, "Adam's learning rate (default: 0.001, or the resumed checkpoint's)")
+      ->check(CLI::Range(0.0, 1e6));
   app.add_option("--seed", options.seed, "Fixes the first weights and the order of the images")
       ->capture_default_str();
   app.add_option("--threads", threads, "Threads to compute with (default: the processors granted)")

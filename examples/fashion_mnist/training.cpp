@@ -26,7 +26,7 @@ Training::Training(const Dataset& data, Options options)
     : data_(data),
       options_(std::move(options)),
       model_(seeded_model(options_.seed)),
-      adam_(named_parameters(model_), {.lr = options_.lr}),
+      adam_(named_parameters(model_), {.lr = options_.lr.value_or(0.001)}),
       loader_(data.train_images, data.train_labels,
               {.batch_size = options_.batch, .shuffle = true, .seed = options_.seed}) {
   std::filesystem::create_directories(options_.out);
@@ -39,6 +39,7 @@ void Training::resume() {
   const Checkpoint saved = load_checkpoint(options_.resume);
   load_state_dict(model_, saved.model);
   adam_.load_state_dict(saved.optimizer);
+  if (options_.lr) adam_.set_lr(*options_.lr);
   loader_.load_state_dict(saved.loader);
   load_into({{"default", default_generator().state()}}, saved.random);
   step_ = saved.step;
@@ -69,13 +70,13 @@ Tensors Training::step_on(const Tensor& images, const Tensor& labels) {
 }
 
 bool Training::run() {
+  auto step = compile([this](const Tensor& x, const Tensor& y) { return step_on(x, y); });
   while (loader_.epoch() < options_.epochs)
-    if (!run_epoch()) return false;
+    if (!run_epoch(step)) return false;
   return true;
 }
 
-bool Training::run_epoch() {
-  auto step = compile([this](const Tensor& x, const Tensor& y) { return step_on(x, y); });
+bool Training::run_epoch(CompiledStep& step) {
   Progress progress(loader_.epoch(), options_.epochs, loader_.batch(), loader_.batches());
   while (const auto batch = loader_.next()) {
     const Tensors result = step(batch->inputs, batch->targets);

@@ -1,6 +1,7 @@
 // Training the tutorial's network: its state, its step, and how it is kept and resumed.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "dataset.h"
@@ -16,7 +17,7 @@ struct Mlp {
 
 struct Options {
   int64_t epochs = 10, batch = 64, checkpoint_every = 0, kill_at_step = 0;
-  double lr = 0.001;
+  std::optional<double> lr;  // default: 0.001, or the checkpoint's
   uint64_t seed = 1;
   std::string out = ".", resume;
 };
@@ -34,7 +35,8 @@ class Training {
  private:
   void resume();
   void save_checkpoint() const;
-  bool run_epoch();
+  using CompiledStep = varve::Compiled<2, varve::Tensors>;
+  bool run_epoch(CompiledStep& step);
   varve::Tensors step_on(const varve::Tensor& images, const varve::Tensor& labels);
 
   const Dataset& data_;

@@ -1,5 +1,5 @@
 # Builds and runs the consumer one way: cmake -DWAY=find_package|add_subdirectory|pkg_config -DSOURCE=... -DBUILD=...
-# -DWORK=... -DCXX=... -P check.cmake
+# -DWORK=... -DCXX=... -DARCH=... -DSHARED=ON|OFF -DLAUNCHER=... -P check.cmake
 function(run)
   execute_process(COMMAND ${ARGN} COMMAND_ERROR_IS_FATAL ANY)
 endfunction()
@@ -19,8 +19,9 @@ if(WAY STREQUAL "pkg_config")
   run(${CXX} ${here}/main.cpp -o ${WORK}/consumer ${flags})
 else()
   run(${CMAKE_COMMAND} -S ${here}/${WAY} -B ${WORK}/build -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_COMPILER=${CXX}
-    -DCMAKE_PREFIX_PATH=${WORK}/installed -DVARVE_SOURCE=${SOURCE} -DVARVE_CPU_LEVELS=generic ${LAUNCHER})  # one set of kernels is enough
+    -DCMAKE_PREFIX_PATH=${WORK}/installed -DVARVE_SOURCE=${SOURCE} -DVARVE_CPU_LEVELS=generic -DBUILD_SHARED_LIBS=${SHARED} ${LAUNCHER})  # one set of kernels is enough
   run(${CMAKE_COMMAND} --build ${WORK}/build --target consumer)
   file(COPY ${WORK}/build/consumer DESTINATION ${WORK})
 endif()
+set(ENV{LD_LIBRARY_PATH} ${WORK}/installed/lib:${WORK}/installed/lib/${ARCH})  # of a shared build
 run(${WORK}/consumer)
