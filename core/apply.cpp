@@ -35,8 +35,8 @@ Backend& common_backend(const AnyOp& op, std::span<const Tensor> in) {
   for (size_t i = 0; i < in.size(); ++i) {
     if (!in[i].defined()) throw Error(fmt::format("{}: input {} is undefined", op.name().name, i));
     if (in[i].device() != in[0].device())
-      throw DeviceError(fmt::format("{}: inputs on {} and {}; move one with to(tensor, device)",
-                                    op.name().name, to_string(in[0].device()), to_string(in[i].device())));
+      throw DeviceError(fmt::format("{}: inputs on {} and {}; required is one device", op.name().name,
+                                    to_string(in[0].device()), to_string(in[i].device())));
   }
   return in[0].value().storage->backend();
 }
@@ -131,18 +131,21 @@ void record(const AnyOp& op, std::span<const Tensor> in, const Specs& out_specs,
 
 }  // namespace
 
-void check_for_anomaly(const AnyOp& op, std::span<const Tensor> in,
-                       std::span<const Tensor> out);  // record.cpp
+// record.cpp
+bool all_finite(std::span<const Tensor> tensors);
+[[noreturn]] void throw_anomaly(const AnyOp& op, std::span<const Tensor> in);
 
 Tensors apply_op(const AnyOp& op, std::span<const Tensor> in) {
   Backend& backend = common_backend(op, in);
   const Specs specs = infer_named(op, in);
   if (op.updates()) check_updates(op, in);
+  // An op without inputs makes what it was told to.
+  const bool watched = DetectAnomaly::active() && !in.empty() && all_finite(in);
   Tensors out = compute(op, backend, in, specs);
   if (op.updates())
     for (size_t i = 0; i < in.size(); ++i)
       if (op.writes(i)) in[i].value().storage->bump_version();
-  check_for_anomaly(op, in, out);
+  if (watched && !(all_finite(out) && (!op.updates() || all_finite(in)))) throw_anomaly(op, in);
   if (wants_gradient(op, in)) record(op, in, specs, out);
   if (Trace* trace = Trace::current()) trace->append(op, in, out);
   return out;

@@ -88,7 +88,8 @@ class Sweep {
   }
 
   static void apply_hooks(const Node& node, Tensors& dy) {
-    for (const auto& [index, hook] : node.hooks) {
+    for (size_t i = 0, count = node.hooks.size(); i < count; ++i) {
+      const auto [index, hook] = node.hooks[i];  // a copy: a hook may add hooks, for the next sweep
       if (!dy[index].defined()) continue;
       Tensor replaced = hook(dy[index]);
       if (!replaced.defined()) continue;
@@ -137,6 +138,7 @@ class Sweep {
       if (!dy[i].defined() && is_floating(node->out_specs[i].dtype))
         dy[i] = full(node->out_specs[i].shape, 0.0, node->out_specs[i].dtype);
     Tensors dx = differentiate(node, wants, dy);
+    check_gradients(*node, dx);
     for (size_t i = 0; i < node->inputs.size(); ++i) {
       if (!node->inputs[i] || i >= dx.size() || !dx[i].defined()) continue;
       add(node->inputs[i], matched(*node, i, dx[i]));
@@ -151,10 +153,32 @@ class Sweep {
   static Tensors differentiate(const std::shared_ptr<Node>& node, uint32_t wants, const Tensors& dy) {
     try {
       return node->op->vjp(Saved(node, wants), dy);
-    } catch (const Error& e) {
-      if (std::string_view(e.what()).starts_with("anomaly"))
-        throw Error(fmt::format("{}; in the derivative of {}", e.what(), to_string(*node->op)));
-      throw;
+    } catch (const AnomalyError& e) {
+      throw AnomalyError(fmt::format("{}; in the derivative of {}", e.what(), to_string(*node->op)));
+    }
+  }
+
+  // A user's vjp may be wrong: say whose it was.
+  static void check_gradients(const Node& node, const Tensors& dx) {
+    const auto wrong = [&](const std::string& found) {
+      throw ShapeError(fmt::format("backward: the derivative of {} gave {}", to_string(*node.op), found));
+    };
+    const bool too_few =
+        !dx.empty() && std::any_of(node.inputs.begin() +
+                                       static_cast<std::ptrdiff_t>(std::min(dx.size(), node.inputs.size())),
+                                   node.inputs.end(), [](const Edge& e) { return static_cast<bool>(e); });
+    if (dx.size() > node.inputs.size() || too_few)
+      wrong(fmt::format("{} gradients for {} inputs; required is one each, undefined where none is wanted",
+                        dx.size(), node.inputs.size()));
+    for (size_t i = 0; i < dx.size(); ++i) {
+      if (!node.inputs[i] || !dx[i].defined()) continue;
+      const Shape &found = dx[i].shape(), &required = node.in_specs[i].shape;
+      bool fits = found.rank() >= required.rank();
+      for (int k = 0; fits && k < required.rank(); ++k)
+        fits = required[k] == found[k + found.rank() - required.rank()] || required[k] == 1;
+      if (!fits)
+        wrong(fmt::format("a gradient {} for input {} of {}; required is that shape, or one it broadcasts to",
+                          to_string(found), i, to_string(required)));
     }
   }
 

@@ -33,6 +33,12 @@ class VARVE_API DeviceError : public Error {
   using Error::Error;
 };
 
+// An op made a NaN or infinity of finite inputs, while anomalies are watched for.
+class VARVE_API AnomalyError : public Error {
+ public:
+  using Error::Error;
+};
+
 // The system refused a file operation: `path` and `code` (errno) say which and why.
 class VARVE_API IoError : public Error {
  public:

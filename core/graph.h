@@ -12,7 +12,7 @@
 
 namespace varve {
 
-struct Graph {
+struct VARVE_API Graph {
   struct Call {
     OpPtr op;
     std::vector<uint32_t> in, out;  // value numbers

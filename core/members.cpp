@@ -25,6 +25,7 @@ void Cloner::parameter(const std::string&, Tensor& t) {
   if (!copy.defined()) {
     copy = no_grad([&] { return clone(t.detach()); });
     if (t.requires_grad()) copy.set_requires_grad();
+    copy.set_label(t.label());
   }
   t = copy;
 }

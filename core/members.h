@@ -138,6 +138,12 @@ struct ModeSetter {
   void buffer(const std::string&, const Tensor&) {}
   void mode(const std::string&, const Mode& m) { m.set(training); }
 };
+struct GradSetter {
+  bool on;
+  void parameter(const std::string&, Tensor& t) { t.set_requires_grad(on); }
+  void buffer(const std::string&, const Tensor&) {}
+  void mode(const std::string&, const Mode&) {}
+};
 struct Cloner {
   std::unordered_map<const Value*, Tensor> clones = {};
   VARVE_API void parameter(const std::string&, Tensor& t);
@@ -206,6 +212,11 @@ void eval(const M& module) {
 template <class M>
 void label(const M& module) {
   walk(module, detail::Labeller{});
+}
+// Makes every parameter require a gradient, or freezes them all: what is frozen is not trained.
+template <class M>
+void set_requires_grad(M& module, bool on = true) {
+  walk(module, detail::GradSetter{on});
 }
 template <class M>
 void zero_grad(const M& module) {

@@ -34,8 +34,7 @@ struct LoadReport {
 VARVE_API std::string to_string(const LoadReport& report);
 
 // Copies `source` into the tensors of `target` that have its names. Strict: an Error lists every difference,
-// and nothing is written. Not strict: what fits is written and the rest reported; misshapen tensors are an
-// Error still.
+// and nothing is written. Not strict: what fits is written and the rest reported.
 VARVE_API LoadReport load_into(const NamedTensors& target, const NamedTensors& source, bool strict = true);
 
 }  // namespace varve

@@ -163,6 +163,10 @@ class Plan::Builder {
       plan_.calls_.push_back(std::move(made));
     }
     plan_.written_.assign(written.begin(), written.end());
+    std::sort(plan_.written_.begin(), plan_.written_.end());
+    auto& outside = plan_.outside_;
+    std::sort(outside.begin(), outside.end());
+    outside.erase(std::unique(outside.begin(), outside.end()), outside.end());
   }
 
   void add_view(uint32_t v) {
@@ -209,6 +213,24 @@ Plan::Plan(const std::function<Tensors(const Tensors&)>& f, std::span<const Tens
   guards_ = scope.guards();
   leaf_grads_ = scope.leaf_grads();
   Builder(*this, scope.values()).build();
+  for (size_t i = 0; i < inputs.size(); ++i) sharing_.push_back(sharing_of(inputs, i));
+}
+
+// Reading one memory twice does no harm; where a replay writes, it must be shared as it was when traced: so
+// what the plan returned, given back as an input, is traced into a plan of its own.
+Plan::Sharing Plan::sharing_of(std::span<const Tensor> inputs, size_t i) const {
+  Storage* const own = inputs[i].value().storage.get();
+  const auto is_written = [&](size_t k) {
+    return std::find(written_inputs_.begin(), written_inputs_.end(), k) != written_inputs_.end();
+  };
+  const bool written = is_written(i);
+  const bool outside = std::binary_search(written_.begin(), written_.end(), own) ||
+                       (written && std::any_of(outside_.begin(), outside_.end(),
+                                               [&](const auto& s) { return s.get() == own; }));
+  size_t first = 0;
+  while (first < i && (inputs[first].value().storage.get() != own || !(written || is_written(first))))
+    ++first;
+  return {outside ? own : nullptr, first};
 }
 
 bool Plan::InputKind::is_of(const Tensor& t) const {
@@ -219,7 +241,7 @@ bool Plan::InputKind::is_of(const Tensor& t) const {
 bool Plan::fits(std::span<const Tensor> inputs) const {
   if (inputs.size() != inputs_.size() || grad_enabled_ != grad_enabled()) return false;
   for (size_t i = 0; i < inputs.size(); ++i)
-    if (!inputs_[i].is_of(inputs[i])) return false;
+    if (!inputs_[i].is_of(inputs[i]) || sharing_of(inputs, i) != sharing_[i]) return false;
   for (const LeafGrad& g : leaf_grads_)
     if (g.read && g.leaf->grad.value_ptr() != g.before) return false;
   return std::all_of(guards_.begin(), guards_.end(), [](const auto& g) { return *g.first == g.second; });
@@ -228,10 +250,11 @@ bool Plan::fits(std::span<const Tensor> inputs) const {
 const Tensors& Plan::run(std::span<const Tensor> inputs) {
   for (const Patch& p : patches_)
     views_[p.view].data = static_cast<std::byte*>(inputs[p.input].view().data) + p.offset;
-  for (const Call& c : calls_)
-    c.op->run(*c.backend, Views(&views_[c.views], c.ins), Views(&views_[c.views + c.ins], c.outs), c.scratch);
+  // Before the calls: one that throws may have written already.
   for (Storage* s : written_) s->bump_version();
   for (size_t i : written_inputs_) inputs[i].value().storage->bump_version();
+  for (const Call& c : calls_)
+    c.op->run(*c.backend, Views(&views_[c.views], c.ins), Views(&views_[c.views + c.ins], c.outs), c.scratch);
   for (const LeafGrad& g : leaf_grads_) g.leaf->grad = g.after;
   return outputs_;
 }
@@ -239,6 +262,7 @@ const Tensors& Plan::run(std::span<const Tensor> inputs) {
 const Tensors& detail::PlanCache::run(std::span<const Tensor> inputs) {
   if (Trace::current())
     throw Error("compile: a compiled function was called while tracing; call the plain function");
+  if (DetectAnomaly::active()) return watched_ = f_(Tensors(inputs.begin(), inputs.end()));
   for (const auto& plan : plans_)
     if (plan->fits(inputs)) return plan->run(inputs);
   auto plan = std::make_unique<Plan>(f_, inputs);

@@ -18,7 +18,8 @@ class VARVE_API Plan {
   // none of the record, or it is an Error.
   Plan(const std::function<Tensors(const Tensors&)>& f, std::span<const Tensor> inputs);
 
-  // Whether a replay would do what f does now: inputs alike, modes unchanged, gradients where they were.
+  // Whether a replay would do what f does now: inputs alike, sharing memory as they did with what is written,
+  // modes unchanged, gradients where they were.
   bool fits(std::span<const Tensor> inputs) const;
   // Replays on inputs that fit. The outputs are the same tensors each time, overwritten by the next replay.
   const Tensors& run(std::span<const Tensor> inputs);
@@ -47,19 +48,27 @@ class VARVE_API Plan {
         : spec(t.spec()), strides(t.strides()), leaf(grad_enabled() ? t.edge().node : nullptr) {}
     bool is_of(const Tensor& t) const;
   };
+  // Which memory an input shares with what a replay writes: null and the input itself, if none.
+  struct Sharing {
+    const Storage* outside = nullptr;
+    size_t input = 0;  // the first such, before it
+    bool operator==(const Sharing&) const = default;
+  };
+  Sharing sharing_of(std::span<const Tensor> inputs, size_t i) const;
   class Builder;
 
   Graph graph_;
   bool grad_enabled_;
   std::vector<InputKind> inputs_;
+  std::vector<Sharing> sharing_;  // of the traced inputs
   std::vector<std::pair<std::shared_ptr<const bool>, bool>> guards_;
   std::vector<LeafGrad> leaf_grads_;
   std::vector<Call> calls_;
   std::vector<View> views_;
   std::vector<Patch> patches_;
   std::shared_ptr<Storage> arena_;
-  std::vector<std::shared_ptr<Storage>> outside_;  // storages not in the arena that the calls use
-  std::vector<Storage*> written_;                  // those of them that a replay changes
+  std::vector<std::shared_ptr<Storage>> outside_;  // storages not in the arena that the calls use, by address
+  std::vector<Storage*> written_;                  // those of them that a replay changes, by address
   std::vector<size_t> written_inputs_;             // the inputs that a replay changes
   Tensors outputs_;
 };
@@ -75,6 +84,7 @@ class VARVE_API PlanCache {
  private:
   std::function<Tensors(const Tensors&)> f_;
   std::vector<std::unique_ptr<Plan>> plans_;
+  Tensors watched_;  // what f gave while anomalies were watched for
 };
 
 template <class F, size_t... k>
@@ -95,9 +105,10 @@ class Compiled {
  public:
   explicit Compiled(std::function<Tensors(const Tensors&)> f) : cache_(std::move(f)) {}
 
+  using Returned = std::conditional_t<std::is_same_v<Result, Tensors>, const Tensors&, Result>;
   template <class... Args>
-  Result operator()(const Args&... args) requires(sizeof...(Args) == kInputs &&
-                                                  (std::is_same_v<Args, Tensor> && ...)) {
+  Returned operator()(const Args&... args) requires(sizeof...(Args) == kInputs &&
+                                                    (std::is_same_v<Args, Tensor> && ...)) {
     const std::array<Tensor, kInputs> in{args...};
     if constexpr (std::is_void_v<Result>)
       cache_.run(in);

@@ -68,6 +68,30 @@ VARVE_HD V operator*(V v, One) {
   return v;
 }
 
+// The slope of a function that passes its input on where `mask` holds. Elsewhere nothing passes, not even an
+// infinite gradient, which times 0 would be NaN.
+template <class M>
+struct Gate {
+  M mask;
+};
+template <class M>
+Gate(M) -> Gate<M>;
+template <class V, class M>
+VARVE_HD V operator*(V dy, Gate<M> gate) {
+  return select(gate.mask, dy, 0.0);
+}
+// The same where two inputs share: half each where they are equal.
+template <class M>
+struct SharedGate {
+  M mine, equal;
+};
+template <class M>
+SharedGate(M, M) -> SharedGate<M>;
+template <class V, class M>
+VARVE_HD V operator*(V dy, SharedGate<M> gate) {
+  return select(gate.mine, dy, select(gate.equal, 0.5 * dy, 0.0));
+}
+
 // 1 / (1 + exp(-x)); a Tensor has its own, whose derivative stays finite where exp(-x) does not.
 VARVE_HD auto sigmoid(auto x) { return 1.0 / (1.0 + exp(-x)); }
 
@@ -131,7 +155,7 @@ struct Sigmoid {  // 1 / (1 + exp(-x))
 struct Relu {
   static constexpr About kAbout{.name = "relu", .slopes_read_output = true, .domain = Domain::numeric};
   static VARVE_HD auto value(auto x) { return maximum(x, 0); }
-  static VARVE_HD auto d0(auto, auto y) { return indicator(y > 0.0, y); }
+  static VARVE_HD auto d0(auto, auto y) { return Gate{y > 0.0}; }
 };
 struct Gelu {  // x Phi(x), Phi the normal distribution function: the exact form, not the tanh approximation
   static constexpr About kAbout{.name = "gelu", .slopes_read = 1};
@@ -168,7 +192,7 @@ struct Clamp {  // x held within [low, high]; NaN stays NaN
     field("high", self.high);
   }
   VARVE_HD auto value(auto x) const { return minimum(maximum(x, low), high); }
-  VARVE_HD auto d0(auto x, auto) const { return indicator(x >= low, x) * indicator(x <= high, x); }
+  VARVE_HD auto d0(auto x, auto) const { return Gate{minimum(maximum(x, low), high) == x}; }
 };
 
 // ---- two inputs ----
@@ -210,14 +234,14 @@ struct Pow {  // d0 is 0 at a = b = 0, and d1 at a = 0 <= b: there the base coun
 struct Maximum {  // NaN if either is; equal inputs share the slope
   static constexpr About kAbout{.name = "maximum", .inputs = 2, .slopes_read = 3, .domain = Domain::numeric};
   static VARVE_HD auto value(auto a, auto b) { return maximum(a, b); }
-  static VARVE_HD auto d0(auto a, auto b, auto) { return indicator(a > b, a) + 0.5 * indicator(a == b, a); }
-  static VARVE_HD auto d1(auto a, auto b, auto) { return indicator(b > a, a) + 0.5 * indicator(a == b, a); }
+  static VARVE_HD auto d0(auto a, auto b, auto) { return SharedGate{a > b, a == b}; }
+  static VARVE_HD auto d1(auto a, auto b, auto) { return SharedGate{b > a, a == b}; }
 };
 struct Minimum {
   static constexpr About kAbout{.name = "minimum", .inputs = 2, .slopes_read = 3, .domain = Domain::numeric};
   static VARVE_HD auto value(auto a, auto b) { return minimum(a, b); }
-  static VARVE_HD auto d0(auto a, auto b, auto) { return indicator(a < b, a) + 0.5 * indicator(a == b, a); }
-  static VARVE_HD auto d1(auto a, auto b, auto) { return indicator(b < a, a) + 0.5 * indicator(a == b, a); }
+  static VARVE_HD auto d0(auto a, auto b, auto) { return SharedGate{a < b, a == b}; }
+  static VARVE_HD auto d1(auto a, auto b, auto) { return SharedGate{b < a, a == b}; }
 };
 
 // Comparisons: bool out, no slope.
@@ -255,8 +279,8 @@ struct Where {  // a where c, else b; c is bool
   static constexpr About kAbout{
       .name = "where", .inputs = 3, .slopes_read = 1, .domain = Domain::numeric, .condition = true};
   static VARVE_HD auto value(auto c, auto a, auto b) { return select(c != 0.0, a, b); }
-  static VARVE_HD auto d1(auto c, auto a, auto, auto) { return indicator(c != 0.0, a); }
-  static VARVE_HD auto d2(auto c, auto, auto b, auto) { return indicator(c == 0.0, b); }
+  static VARVE_HD auto d1(auto c, auto, auto, auto) { return Gate{c != 0.0}; }
+  static VARVE_HD auto d2(auto c, auto, auto, auto) { return Gate{c == 0.0}; }
 };
 
 // Every pointwise function. The order is free: files store names, and tables are built from it.

@@ -15,7 +15,7 @@ struct ThreadModes {
 thread_local ThreadModes modes;
 
 // Kernels, not ops: a trace that is open must not see them.
-bool all_finite(const Tensor& t) {
+bool is_finite(const Tensor& t) {
   if (!is_floating(t.dtype()) || t.numel() == 0) return true;
   Backend& on = t.value().storage->backend();
   const View x = t.view(), operands[] = {x, x};
@@ -60,16 +60,19 @@ GradMode::~GradMode() { modes.grad = previous_; }
 DetectAnomaly::DetectAnomaly() : previous_(modes.anomaly) { modes.anomaly = true; }
 DetectAnomaly::~DetectAnomaly() { modes.anomaly = previous_; }
 
-void check_for_anomaly(const AnyOp& op, std::span<const Tensor> in, std::span<const Tensor> out) {
-  if (!modes.anomaly) return;
-  const auto finite = [](const Tensor& t) { return all_finite(t); };
-  const bool bad = std::all_of(in.begin(), in.end(), finite) && !std::all_of(out.begin(), out.end(), finite);
-  if (!bad) return;
+bool DetectAnomaly::active() { return modes.anomaly; }
+
+bool all_finite(std::span<const Tensor> tensors) {
+  return std::all_of(tensors.begin(), tensors.end(), [](const Tensor& t) { return is_finite(t); });
+}
+
+void throw_anomaly(const AnyOp& op, std::span<const Tensor> in) {
   std::string inputs;
   for (const Tensor& t : in)
     inputs += fmt::format("{}{}{}{}{}", inputs.empty() ? "" : ", ", t.label(), t.label().empty() ? "" : ": ",
                           name_of(t.dtype()), to_string(t.shape()));
-  throw Error(fmt::format("anomaly: {} made a NaN or infinity of finite inputs ({})", to_string(op), inputs));
+  throw AnomalyError(
+      fmt::format("anomaly: {} made a NaN or infinity of finite inputs ({})", to_string(op), inputs));
 }
 
 // ---- saved values ----

@@ -95,14 +95,16 @@ decltype(auto) no_grad(F&& f) {
   return std::forward<F>(f)();
 }
 
-// While one lives, every op on this thread is checked: the first to make a NaN or infinity of finite inputs
-// is an Error that names it; so is a vjp that does.
+// While one lives, every op on this thread is checked: the first to make a NaN or infinity of finite inputs,
+// as a result or in place, is an AnomalyError that names it, and the derivative it was in. Compiled functions
+// run op by op meanwhile.
 class VARVE_API DetectAnomaly {
  public:
   DetectAnomaly();
   ~DetectAnomaly();
   DetectAnomaly(const DetectAnomaly&) = delete;
   DetectAnomaly& operator=(const DetectAnomaly&) = delete;
+  static bool active();  // on this thread
 
  private:
   bool previous_;

@@ -19,6 +19,10 @@ Dims Dims::filled(int rank, int64_t value) {
   return dims;
 }
 
+void Dims::out_of_range(int i) const {
+  throw ShapeError(fmt::format("shape: entry {} of {}; required is 0 to {}", i, to_string(*this), rank_ - 1));
+}
+
 void Dims::push_back(int64_t dim) { insert(rank_, dim); }
 
 void Dims::insert(int at, int64_t dim) {
@@ -65,6 +69,7 @@ std::string to_string(const Dims& dims) { return fmt::format("[{}]", fmt::join(d
 
 int normalize_axis(int64_t axis, int rank, const char* operation) {
   const int64_t found = axis < 0 ? axis + rank : axis;
+  if (rank == 0) throw ShapeError(fmt::format("{}: axis {} of a scalar, which has none", operation, axis));
   if (found < 0 || found >= rank)
     throw ShapeError(fmt::format("{}: axis {} of a tensor with {} axes; required is {} to {}", operation,
                                  axis, rank, -rank, rank - 1));

@@ -23,10 +23,10 @@ class VARVE_API Dims {
 
   int rank() const { return rank_; }
   bool empty() const { return rank_ == 0; }
-  int64_t operator[](int i) const { return dims_[i]; }
-  int64_t& operator[](int i) { return dims_[i]; }
-  int64_t back() const { return dims_[rank_ - 1]; }
-  int64_t& back() { return dims_[rank_ - 1]; }
+  int64_t operator[](int i) const { return dims_[checked(i)]; }  // ShapeError unless 0 <= i < rank
+  int64_t& operator[](int i) { return dims_[checked(i)]; }
+  int64_t back() const { return (*this)[rank_ - 1]; }
+  int64_t& back() { return (*this)[rank_ - 1]; }
   const int64_t* begin() const { return dims_; }
   const int64_t* end() const { return dims_ + rank_; }
 
@@ -39,6 +39,12 @@ class VARVE_API Dims {
   }
 
  private:
+  int checked(int i) const {
+    if (i < 0 || i >= rank_ || i >= kMaxRank) out_of_range(i);
+    return i;
+  }
+  [[noreturn]] void out_of_range(int i) const;
+
   int64_t dims_[kMaxRank] = {};
   int rank_ = 0;
 };

@@ -74,7 +74,12 @@ void Tensor::set_grad(Tensor grad) const {
     throw ShapeError(fmt::format("set_grad: a gradient {}{} for a tensor {}{}", name_of(grad.dtype()),
                                  to_string(grad.shape()), name_of(dtype()), to_string(shape())));
   if (Trace* trace = Trace::current()) trace->touch_grad(edge_.node, true);
-  edge_.node->grad = grad.defined() ? grad.detach() : Tensor();
+  // Its own memory: backward adds to it in place.
+  const bool own = grad.defined() && grad.value_ptr().use_count() == 1 &&
+                   grad.value().storage.use_count() == 1 && grad.is_contiguous();
+  edge_.node->grad = !grad.defined() ? Tensor()
+                     : own           ? grad.detach()
+                                     : no_grad([&] { return clone(grad.detach()); });
 }
 
 void Tensor::on_grad(std::function<Tensor(const Tensor&)> hook) const {

@@ -1,4 +1,5 @@
-// Tensor: a handle to a value and to its place in the record of what was computed. Copies share both.
+// Tensor: a handle to a value and to its place in the record of what was computed. Copies share both; whether
+// a gradient is required is the handle's own.
 #pragma once
 
 #include <functional>
@@ -29,8 +30,10 @@ class VARVE_API Tensor {
   explicit Tensor(ValuePtr value, Edge edge = {}) : value_(std::move(value)), edge_(std::move(edge)) {}
 
   bool defined() const { return value_ != nullptr; }
-  const Shape& shape() const { return value().shape; }
-  const Strides& strides() const { return value().strides; }
+  const Shape& shape() const& { return value().shape; }
+  Shape shape() const&& { return value().shape; }
+  const Strides& strides() const& { return value().strides; }
+  Strides strides() const&& { return value().strides; }
   DType dtype() const { return value().dtype; }
   Spec spec() const { return value().spec(); }
   int rank() const { return shape().rank(); }
@@ -40,8 +43,11 @@ class VARVE_API Tensor {
   bool is_contiguous() const { return varve::is_contiguous(view()); }
 
   // The elements in index order; the tensor must be contiguous, of type T, on the CPU. Not while tracing.
+  // Name the tensor first: the memory of a temporary goes with it.
   template <Element T>
-  std::span<const T> data() const {
+  std::span<const T> data() const&& = delete;
+  template <Element T>
+  std::span<const T> data() const& {
     return {static_cast<const T*>(readable(dtype_of<T>)), static_cast<size_t>(numel())};
   }
   // The same for writing in place; counts as a new version of the value.

@@ -8,7 +8,7 @@
 namespace varve::nn {
 
 struct Dropout {
-  double p = 0.5;  // 0 <= p < 1
+  double p = 0.5;  // 0 <= p <= 1
   Mode mode;
   Tensor operator()(const Tensor& x) const { return mode.training() ? dropout(x, p) : x; }
   static void members(auto& self, auto&& visit) { visit("mode", self.mode); }

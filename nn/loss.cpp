@@ -39,24 +39,27 @@ void check_alike(const Tensor& prediction, const Tensor& target, const char* ope
                                  operation, to_string(prediction.shape()), to_string(target.shape())));
 }
 
-// -scores[target]. A negative class becomes one out of range, which gather refuses: there it would count from
-// the end.
-Tensor minus_picked(const Tensor& scores, const Tensor& targets, Reduction reduction) {
-  const Tensor beyond = scalar_like(static_cast<double>(scores.size(-1)), targets);
-  const Tensor classes = where(targets < 0, beyond, targets);
-  return reduced(-squeeze(gather(scores, -1, unsqueeze(classes, -1)), -1), reduction);
+// -scores[target]. For gather, negative indices count from the end: here they are moved out of its range.
+Tensor minus_picked(const Tensor& scores, const Tensor& targets, Reduction reduction, const char* operation) {
+  const Tensor classes = where(targets < 0, targets - static_cast<double>(scores.size(-1)), targets);
+  try {
+    return reduced(-squeeze(gather(scores, -1, unsqueeze(classes, -1)), -1), reduction);
+  } catch (const ShapeError& e) {
+    throw ShapeError(fmt::format("{}: a target is not one of the classes 0 to {} ({})", operation,
+                                 scores.size(-1) - 1, e.what()));
+  }
 }
 
 }  // namespace
 
 Tensor cross_entropy(const Tensor& logits, const Tensor& targets, Reduction reduction) {
   check_classes(logits, targets, "cross_entropy");
-  return minus_picked(log_softmax(logits), targets, reduction);
+  return minus_picked(log_softmax(logits), targets, reduction, "cross_entropy");
 }
 
 Tensor nll_loss(const Tensor& log_probabilities, const Tensor& targets, Reduction reduction) {
   check_classes(log_probabilities, targets, "nll_loss");
-  return minus_picked(log_probabilities, targets, reduction);
+  return minus_picked(log_probabilities, targets, reduction, "nll_loss");
 }
 
 Tensor mse_loss(const Tensor& prediction, const Tensor& target, Reduction reduction) {

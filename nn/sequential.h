@@ -1,4 +1,5 @@
-// Sequential: layers of any types, each fed by the one before. Their names are "0", "1", ...
+// Sequential: layers of any types, each fed by the one before: modules, or functions of a tensor, which have
+// no members. Their names are "0", "1", ...
 #pragma once
 
 #include <string>
@@ -21,8 +22,16 @@ struct Sequential {
 
   static void members(auto& self, auto&& visit) {
     size_t i = 0;
-    std::apply([&](auto&... layer) { (visit(std::to_string(i++), layer), ...); }, self.layers);
+    const auto visit_layer = [&](auto& layer) {
+      if constexpr (Module<std::remove_reference_t<decltype(layer)>>) visit(std::to_string(i), layer);
+      ++i;
+    };
+    std::apply([&](auto&... layer) { (visit_layer(layer), ...); }, self.layers);
   }
 };
+
+// A Sequential of one Sequential nests it, rather than copying it.
+template <class... Layers>
+Sequential(Sequential<Layers...>) -> Sequential<Sequential<Layers...>>;
 
 }  // namespace varve::nn

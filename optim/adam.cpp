@@ -12,14 +12,17 @@ void AdamOptions::check() const {
 }
 
 template <class Options>
-void BasicAdam<Options>::update(size_t group, const GroupState& state, const Tensor& count) const {
+void BasicAdam<Options>::update(size_t group, const GroupState& state) const {
   const Options& o = this->options_of(group);
   const AdamStep rule{{o.beta1, o.beta2, o.eps, Options::kDecoupled ? 0 : o.weight_decay}};
-  const auto unbiased = [&](double beta) { return 1 - pow(scalar_like(beta, count), count); };
-  const Tensor rate = state.lr / unbiased(o.beta1), root = sqrt(unbiased(o.beta2));
+  const auto unbiased = [&](double beta) { return 1 - pow(beta, state.steps); };
+  const Tensor rates = state.lr / unbiased(o.beta1), roots = sqrt(unbiased(o.beta2));
   const Tensor keep = 1 - state.lr * (Options::kDecoupled ? o.weight_decay : 0);
-  for (const auto& [name, p, moments] : state.parameters)
-    if (p.grad().defined()) apply_op(rule, {p, p.grad(), moments[0], moments[1], rate, root, keep});
+  for (size_t i = 0; i < state.parameters.size(); ++i) {
+    const auto& [name, p, moments] = state.parameters[i];
+    const auto at = static_cast<int64_t>(i);
+    if (p.grad().defined()) apply_op(rule, {p, p.grad(), moments[0], moments[1], rates[at], roots[at], keep});
+  }
 }
 
 template class BasicAdam<AdamOptions>;

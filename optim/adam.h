@@ -38,7 +38,7 @@ class BasicAdam : public OptimizerOf<Options> {
 
  private:
   using typename Optimizer::GroupState;
-  void update(size_t group, const GroupState& state, const Tensor& count) const override;
+  void update(size_t group, const GroupState& state) const override;
 };
 extern template class VARVE_API BasicAdam<AdamOptions>;
 extern template class VARVE_API BasicAdam<AdamWOptions>;

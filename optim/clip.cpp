@@ -16,7 +16,8 @@ Tensor clip_grad_norm(const Tensors& parameters, double max_norm) {
   Tensor squares;
   for (const Tensor& p : parameters) {
     if (!p.grad().defined()) continue;
-    const Tensor square = sum(p.grad() * p.grad());
+    const Tensor wide = cast(p.grad(), dtype_of_compute(compute_of(p.grad().dtype())));
+    const Tensor square = sum(wide * wide);
     squares = squares.defined() ? squares + cast(square, squares.dtype()) : square;
   }
   if (!squares.defined())

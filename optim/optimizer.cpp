@@ -2,10 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include <varve/core/ops/make.h>
 #include <varve/core/ops/pointwise.h>
+#include <varve/core/ops/views.h>
 #include <varve/core/record.h>
 
 namespace varve::optim {
@@ -28,11 +30,11 @@ void check_option(bool sensible, const char* option, double value, const char* r
 }
 
 Optimizer::Optimizer(const char* name, std::vector<std::string_view> moment_names)
-    : name_(name), moment_names_(std::move(moment_names)), step_(number(0)) {}
+    : name_(name), moment_names_(std::move(moment_names)) {}
 
 void Optimizer::add_group(const NamedTensors& parameters, double lr) {
   check_lr(lr);
-  groups_.push_back({{}, number(lr)});
+  groups_.push_back({{}, number(lr), zeros({static_cast<int64_t>(parameters.size())}, DType::f64)});
   for (const NamedTensor& given : parameters) {
     check_new(given);
     Parameter p{given.name, given.tensor, {}};
@@ -80,8 +82,20 @@ bool Optimizer::check_reached() const {
 void Optimizer::step() {
   if (!checked_) checked_ = check_reached();
   const NoGrad guard;
-  step_.assign(step_ + 1);
-  for (size_t g = 0; g < groups_.size(); ++g) update(g, groups_[g], step_);
+  for (size_t g = 0; g < groups_.size(); ++g) {
+    count_steps(groups_[g]);
+    update(g, groups_[g]);
+  }
+}
+
+void Optimizer::count_steps(const GroupState& group) {
+  const auto has_gradient = [](const Parameter& p) { return p.tensor.grad().defined(); };
+  if (std::all_of(group.parameters.begin(), group.parameters.end(), has_gradient))
+    return group.steps.assign(group.steps + 1);
+  for (size_t i = 0; i < group.parameters.size(); ++i) {
+    const Tensor count = group.steps[static_cast<int64_t>(i)];
+    if (has_gradient(group.parameters[i])) count.assign(count + 1);
+  }
 }
 
 void Optimizer::zero_grad() const {
@@ -95,10 +109,15 @@ void Optimizer::set_lr(double lr) const {
 
 void Optimizer::set_lr(double lr, size_t group) const {
   check_lr(lr);
-  groups_.at(group).lr.fill(lr);
+  group_at(group).lr.fill(lr);
 }
 
-double Optimizer::lr(size_t group) const { return groups_.at(group).lr.item(); }
+double Optimizer::lr(size_t group) const { return group_at(group).lr.item(); }
+
+const Optimizer::GroupState& Optimizer::group_at(size_t group) const {
+  if (group < groups_.size()) return groups_[group];
+  throw Error(fmt::format("{}: group {}; there are {}, counted from 0", name_, group, groups_.size()));
+}
 
 NamedTensors Optimizer::state_dict() const {
   NamedTensors out;
@@ -106,7 +125,9 @@ NamedTensors Optimizer::state_dict() const {
     for (const GroupState& group : groups_)
       for (const Parameter& p : group.parameters)
         out.add(fmt::format("{}.{}", moment_names_[i], p.name), p.moments[i]);
-  out.add("step", step_);
+  for (const GroupState& group : groups_)
+    for (size_t i = 0; i < group.parameters.size(); ++i)
+      out.add("step." + group.parameters[i].name, group.steps[static_cast<int64_t>(i)]);
   for (size_t g = 0; g < groups_.size(); ++g) {
     out.add(option_name(g, "lr"), groups_[g].lr);
     for (const auto& [name, value] : options(g)) out.add(option_name(g, name), number(value));

@@ -18,6 +18,8 @@ class VARVE_API Optimizer {
   virtual ~Optimizer() = default;
   Optimizer(const Optimizer&) = delete;  // two copies would share their moments
   Optimizer& operator=(const Optimizer&) = delete;
+  Optimizer(Optimizer&&) = default;
+  Optimizer& operator=(Optimizer&&) = default;
 
   // Updates every parameter that has a gradient. The first step is an Error when the sweep before it reached
   // a tensor without a name: one that members() forgot.
@@ -30,8 +32,8 @@ class VARVE_API Optimizer {
   double lr(size_t group = 0) const;
   size_t groups() const { return groups_.size(); }
 
-  // "exp_avg.ln1.weight", ..., "step", "groups.0.lr", "groups.0.beta1", ...: moments by the name of their
-  // parameter. Moments, step and lr share the optimizer's memory.
+  // "exp_avg.ln1.weight", ..., "step.ln1.weight", ..., "groups.0.lr", "groups.0.beta1", ...: moments and
+  // steps by the name of their parameter. They and lr share the optimizer's memory.
   NamedTensors state_dict() const;
   // Takes over moments, step, learning rates and options; strict as in load_into. Options other than lr are
   // constants of a compiled step: compile it after loading.
@@ -45,15 +47,16 @@ class VARVE_API Optimizer {
   };
   struct GroupState {
     std::vector<Parameter> parameters;
-    Tensor lr;  // 0-d f64
+    Tensor lr;     // 0-d f64
+    Tensor steps;  // f64, for each parameter: how often it was updated
   };
 
   Optimizer(const char* name, std::vector<std::string_view> moment_names);
   // Errors: a parameter that is given twice, or its name; that is undefined; that requires no gradient.
   void add_group(const NamedTensors& parameters, double lr);
 
-  // The rule, for one group; `count` is the number of this step, 0-d f64. Runs under NoGrad.
-  virtual void update(size_t group, const GroupState& state, const Tensor& count) const = 0;
+  // The rule, for those of one group that have a gradient; the steps count this one. Runs under NoGrad.
+  virtual void update(size_t group, const GroupState& state) const = 0;
   // The options of a group by name, except lr.
   virtual std::vector<std::pair<std::string, double>> options(size_t group) const = 0;
 
@@ -61,13 +64,14 @@ class VARVE_API Optimizer {
   static double option_in(const NamedTensors& state, size_t group, std::string_view name, double otherwise);
 
  private:
+  const GroupState& group_at(size_t group) const;
+  static void count_steps(const GroupState& group);
   void check_new(const NamedTensor& parameter) const;
   bool check_reached() const;
 
   const char* name_;
   std::vector<std::string_view> moment_names_;
   std::vector<GroupState> groups_;
-  Tensor step_;  // 0-d f64: steps taken
   bool checked_ = false;
 };
 

@@ -14,7 +14,7 @@ Sgd::Sgd(NamedTensors parameters, SgdOptions options)
     : Sgd(std::vector<Group<SgdOptions>>{{std::move(parameters), options}}) {}
 Sgd::Sgd(std::vector<Group<SgdOptions>> groups) : OptimizerOf("Sgd", {"momentum"}, std::move(groups)) {}
 
-void Sgd::update(size_t group, const GroupState& state, const Tensor&) const {
+void Sgd::update(size_t group, const GroupState& state) const {
   const SgdOptions& o = options_of(group);
   const SgdStep rule{{o.momentum, o.weight_decay, o.nesterov ? 1.0 : 0.0}};
   for (const auto& [name, p, moments] : state.parameters)

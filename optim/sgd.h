@@ -24,7 +24,7 @@ class VARVE_API Sgd : public OptimizerOf<SgdOptions> {
   explicit Sgd(std::vector<Group<SgdOptions>> groups);
 
  private:
-  void update(size_t group, const GroupState& state, const Tensor& count) const override;
+  void update(size_t group, const GroupState& state) const override;
 };
 
 }  // namespace varve::optim

@@ -125,6 +125,24 @@ def training():
     out.write()
 
 
+def late_gradient():
+    """Two parameters; b is used from the sixth step on: its moments and its step begin then."""
+    out = Fixture("late_gradient")
+    for d, dtype in DTYPES.items():
+        for name in ("momentum", "adam", "adamw"):
+            a = out.randn(f"{d}.{name}.a", 4, dtype=dtype)
+            b = out.randn(f"{d}.{name}.b", 4, dtype=dtype)
+            optimizer = OPTIMIZERS[name]([a, b])
+            for step in range(12):
+                optimizer.zero_grad()
+                loss = (a**3).sum() + ((a * b**2).sum() if step >= 5 else 0)
+                loss.backward()
+                optimizer.step()
+            out.add(f"{d}.{name}.a12", a)
+            out.add(f"{d}.{name}.b12", b)
+    out.write()
+
+
 def clipping():
     out = Fixture("clipping")
     for d, dtype in DTYPES.items():
@@ -140,5 +158,5 @@ def clipping():
 
 folder = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else pathlib.Path(__file__).parent.parent / "tests" / "fixtures")
 torch.set_num_threads(1)
-for make in (activations, linear, losses, training, clipping):
+for make in (activations, linear, losses, training, late_gradient, clipping):
     make()

@@ -23,8 +23,9 @@ void check_indices(const View& index, int64_t size, const char* op) {
     for (int64_t i = 0; i < count; ++i) {
       const int64_t found = index.as<const int64_t>()[offset + i * space.inner_stride(o)];
       if (found < -size || found >= size)
-        throw ShapeError(fmt::format("{}: index {} for an axis of size {}; required is {} to {}", op, found,
-                                     size, -size, size - 1));
+        throw ShapeError(size == 0 ? fmt::format("{}: index {} for an axis without elements", op, found)
+                                   : fmt::format("{}: index {} for an axis of size {}; required is {} to {}",
+                                                 op, found, size, -size, size - 1));
     }
   });
 }

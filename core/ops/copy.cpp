@@ -135,6 +135,23 @@ Tensor pad(const Tensor& x, int64_t axis, int64_t low, int64_t high, double valu
   return apply_one(Pad{axis, low, high, interior, value}, {x});
 }
 
+void require_fits(double value, DType dtype, const char* operation) {
+  const bool fits = dispatch(dtype, [&]<class T>() {
+    if constexpr (std::is_same_v<T, bool>)
+      return value == 0 || value == 1;
+    else if constexpr (std::is_integral_v<T>)  // the upper limit is a power of two, which a double holds
+      return value == std::trunc(value) && value >= static_cast<double>(std::numeric_limits<T>::min()) &&
+             value < static_cast<double>(std::numeric_limits<T>::max() / 2 + 1) * 2.0;
+    else if constexpr (sizeof(T) < sizeof value)
+      return !std::isfinite(value) || std::isfinite(static_cast<float>(T(value)));
+    else
+      return true;
+  });
+  if (!fits)
+    throw DTypeError(fmt::format("{}: {} does not fit {}; cast the tensor to a wider or floating type first",
+                                 operation, value, name_of(dtype)));
+}
+
 void write_element(DType dtype, double value, void* bytes) {
   dispatch(dtype, [&]<class T>() {
     T element;

@@ -69,5 +69,7 @@ VARVE_API Tensor pad(const Tensor& x, int64_t axis, int64_t low, int64_t high, d
 
 // Writes `value` at `bytes` as one element of `dtype`.
 VARVE_API void write_element(DType dtype, double value, void* bytes);
+// DTypeError unless `dtype` can hold `value`: an integer within its range, or a float that does not overflow.
+VARVE_API void require_fits(double value, DType dtype, const char* operation);
 
 }  // namespace varve

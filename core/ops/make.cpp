@@ -24,6 +24,7 @@ void Full::run(Backend& on, Views, Views out, const View&) const {
 }
 
 Tensor full(const Shape& shape, double value, DType dtype) {
+  require_fits(value, dtype, "full");
   return apply_one(Full{shape, value, dtype}, {});
 }
 
@@ -43,13 +44,19 @@ Tensor arange(double start, double stop, double step, DType dtype) {
   const double count = std::ceil((stop - start) / step);
   if (!(step != 0) || !(count < 0x1p62))
     throw ShapeError(fmt::format("arange: from {} to {} by {} has no end", start, stop, step));
+  if (!is_floating(dtype) && (start != std::trunc(start) || step != std::trunc(step)))
+    throw DTypeError(fmt::format("arange: from {} by {} in {}; required is a floating type, pass DType::f32",
+                                 start, step, name_of(dtype)));
   return progression(start, step, static_cast<int64_t>(std::max(count, 0.0)), dtype);
 }
 
 Tensor linspace(double start, double stop, int64_t count, DType dtype) {
   if (count < 0) throw ShapeError(fmt::format("linspace: {} values; required is at least 0", count));
-  // Weighed from both ends, so that both are met exactly.
-  const Tensor part = cast(arange(count), DType::f64) / static_cast<double>(std::max<int64_t>(count - 1, 1));
+  const Tensor i = cast(arange(count), DType::f64);
+  const auto steps = static_cast<double>(std::max<int64_t>(count - 1, 1));
+  // Weighed from both ends, so that both are met exactly; integers are divided last, so that none is missed.
+  if (!is_floating(dtype)) return cast(((steps - i) * start + i * stop) / steps, dtype);
+  const Tensor part = i / steps;
   return cast((1.0 - part) * start + part * stop, dtype);
 }
 

@@ -25,7 +25,7 @@ inline Tensor zeros(const Shape& shape, DType dtype = DType::f32) { return full(
 inline Tensor ones(const Shape& shape, DType dtype = DType::f32) { return full(shape, 1, dtype); }
 inline Tensor zeros_like(const Tensor& x) { return zeros(x.shape(), x.dtype()); }
 inline Tensor ones_like(const Tensor& x) { return ones(x.shape(), x.dtype()); }
-// start, start + step, ... before stop: ceil((stop - start) / step) elements.
+// start, start + step, ... before stop: ceil((stop - start) / step) elements. Integers need whole steps.
 VARVE_API Tensor arange(double start, double stop, double step = 1, DType dtype = DType::i64);
 inline Tensor arange(int64_t count) { return arange(0, static_cast<double>(count)); }
 // `count` values evenly spaced from start to stop, both included.
@@ -43,6 +43,10 @@ VARVE_API Tensor borrow_bytes(void* data, size_t count, DType dtype, const Shape
 template <Element T>
 Tensor from_span(std::span<const T> values, const Shape& shape) {
   return detail::from_bytes(values.data(), values.size(), dtype_of<T>, shape);
+}
+template <Element T>
+Tensor from_span(std::span<T> values, const Shape& shape) {
+  return from_span(std::span<const T>(values), shape);
 }
 template <Element T>
 Tensor tensor(std::initializer_list<T> values) {

@@ -77,11 +77,8 @@ Tensor apply_function(size_t function, const double* constants, std::initializer
 }  // namespace detail
 
 Tensor scalar_like(double value, const Tensor& like) {
-  const DType dtype = like.dtype();
-  if (!is_floating(dtype) && value != std::trunc(value))
-    throw DTypeError(fmt::format("scalar: {} does not fit {}; cast the tensor to a floating type first",
-                                 value, name_of(dtype)));
-  return full({}, value, dtype);
+  require_fits(value, like.dtype(), "scalar");
+  return full({}, value, like.dtype());
 }
 
 Tensor indicator(const Tensor& mask, const Tensor& like) { return cast(mask, like.dtype()); }

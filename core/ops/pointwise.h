@@ -20,7 +20,7 @@ Tensor elementwise(const F& f, std::initializer_list<Tensor> in) {
   return detail::apply_function(index_in<F>(pointwise::Functions{}), constants, in);
 }
 
-// ---- one input: any dtype for neg, abs, relu, clamp; else floating ----
+// ---- one input: any dtype for neg, abs, relu; else floating ----
 
 inline Tensor neg(const Tensor& x) { return elementwise(pointwise::Neg{}, {x}); }
 inline Tensor abs(const Tensor& x) { return elementwise(pointwise::Abs{}, {x}); }
@@ -85,6 +85,13 @@ inline Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
 VARVE_API Tensor scalar_like(double value, const Tensor& like);
 
 inline Tensor pow(const Tensor& a, double b) { return pow(a, scalar_like(b, a)); }
+inline Tensor pow(double a, const Tensor& b) { return pow(scalar_like(a, b), b); }
+inline Tensor where(const Tensor& condition, const Tensor& a, double b) {
+  return where(condition, a, scalar_like(b, a));
+}
+inline Tensor where(const Tensor& condition, double a, const Tensor& b) {
+  return where(condition, scalar_like(a, b), b);
+}
 inline Tensor maximum(const Tensor& a, double b) { return maximum(a, scalar_like(b, a)); }
 inline Tensor minimum(const Tensor& a, double b) { return minimum(a, scalar_like(b, a)); }
 
@@ -115,9 +122,14 @@ inline Tensor operator<(const Tensor& a, double b) { return less(a, scalar_like(
 inline Tensor operator<=(const Tensor& a, double b) { return less_equal(a, scalar_like(b, a)); }
 inline Tensor operator>(const Tensor& a, double b) { return greater(a, scalar_like(b, a)); }
 inline Tensor operator>=(const Tensor& a, double b) { return greater_equal(a, scalar_like(b, a)); }
+inline Tensor operator<(double a, const Tensor& b) { return less(scalar_like(a, b), b); }
+inline Tensor operator<=(double a, const Tensor& b) { return less_equal(scalar_like(a, b), b); }
+inline Tensor operator>(double a, const Tensor& b) { return greater(scalar_like(a, b), b); }
+inline Tensor operator>=(double a, const Tensor& b) { return greater_equal(scalar_like(a, b), b); }
 
 // A tensor as a number, for the slopes of core/pointwise.h.
 inline Tensor select(const Tensor& mask, const Tensor& a, const Tensor& b) { return where(mask, a, b); }
+inline Tensor select(const Tensor& mask, const Tensor& a, double b) { return where(mask, a, b); }
 VARVE_API Tensor indicator(const Tensor& mask, const Tensor& like);
 
 }  // namespace varve

@@ -36,7 +36,7 @@ template struct Draw<RandomFn::normal>;
 Specs DropoutMask::infer(const Specs& in) const {
   check_state(in, 2, "dropout");
   check_floating(in[1].dtype, "dropout");
-  if (!(p >= 0 && p < 1)) throw Error(fmt::format("dropout: p = {}; required is 0 <= p < 1", p));
+  if (!(p >= 0 && p <= 1)) throw Error(fmt::format("dropout: p = {}; required is 0 <= p <= 1", p));
   return {in[1]};
 }
 void DropoutMask::run(Backend& on, Views in, Views out, const View&) const {

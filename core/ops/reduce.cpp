@@ -24,8 +24,11 @@ Tensor with_axes(Tensor y, const Axes& axes, int rank, bool kept) {
 Tensor shared_among_equals(const Saved& s, const Tensor& dy, const Axes& axes, bool kept) {
   const Tensor x = s.input(0);
   const int rank = x.rank();
-  const Tensor mask = cast(equal(x, with_axes(s.output(0), axes, rank, kept)), x.dtype());
-  return with_axes(dy, axes, rank, kept) * mask / sum(mask, axes, true);
+  const Tensor mask = equal(x, with_axes(s.output(0), axes, rank, kept));
+  // The count may be beyond f16.
+  const Tensor share = cast(
+      cast(with_axes(dy, axes, rank, kept), DType::f64) / cast(sum(mask, axes, true), DType::f64), x.dtype());
+  return cast(mask, x.dtype()) * share;
 }
 
 // For each element the product of the others along the last axis: products of neighbours going up, what
@@ -139,12 +142,15 @@ Tensor min(const Tensor& x, const Axes& axes, bool keepdims) { return apply_one(
 Tensor mean(const Tensor& x, const Axes& axes, bool keepdims) { return apply_one(Mean{axes, keepdims}, {x}); }
 
 Tensor var(const Tensor& x, const Axes& axes, bool keepdims, double correction) {
-  const Tensor centred = x - mean(x, axes, true);
+  // The sum of squares may be beyond f16: it is taken in f32.
+  const Tensor wide = cast(x, dtype_of_compute(compute_of(x.dtype())));
+  const Tensor centred = wide - mean(wide, axes, true);
   const Tensor squares = sum(centred * centred, axes, keepdims);
-  return squares / (static_cast<double>(count_along(x.shape(), axes)) - correction);
+  return cast(squares / (static_cast<double>(count_along(x.shape(), axes)) - correction), x.dtype());
 }
 
 Tensor logsumexp(const Tensor& x, const Axes& axes, bool keepdims) {
+  if (count_along(x.shape(), axes) == 0) return log(sum(exp(x), axes, keepdims));  // of nothing: -inf
   Tensor peak = max(x.detach(), axes, true);
   peak = where(equal(abs(peak), scalar_like(HUGE_VAL, peak)), scalar_like(0, peak), peak);
   const Tensor shifted = log(sum(exp(x - peak), axes, keepdims));

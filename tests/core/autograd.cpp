@@ -11,6 +11,7 @@
 #include <varve/core/ops/reduce.h>
 #include <varve/core/ops/rows.h>
 #include <varve/core/ops/views.h>
+#include <varve/core/plan.h>
 #include <varve/core/record.h>
 
 using namespace varve;
@@ -331,4 +332,72 @@ TEST_CASE("cutting everything away leaves a gradient of zeros") {
   const Tensor x = leaf({1, 2});
   const Tensor none = grad({sum(slice(x, 0, 2))}, {x})[0];
   CHECK(to_string(none) == to_string(zeros({2}, DType::f64)));
+}
+
+TEST_CASE("a hook may add hooks; they run from the next sweep on") {
+  const Tensor x = leaf({1});
+  int calls = 0;
+  x.on_grad([&](const Tensor&) {
+    for (int i = 0; i < 20; ++i) x.on_grad([&](const Tensor&) { return ++calls, Tensor(); });
+    return Tensor();
+  });
+  (x * 2.0).backward();
+  CHECK(calls == 0);
+  (x * 2.0).backward();
+  CHECK(calls == 20);
+}
+
+TEST_CASE("no gradient passes where an input was cut off, not even an infinite one") {
+  using F = Tensor (*)(const Tensor&);
+  for (const F f : {F([](const Tensor& x) { return sqrt(relu(x)); }),
+                    F([](const Tensor& x) { return sqrt(clamp(x, 0, 100)); }),
+                    F([](const Tensor& x) { return log(relu(x)); }),
+                    F([](const Tensor& x) { return sqrt(maximum(x, 0)); }),
+                    F([](const Tensor& x) { return sqrt(where(x > 0.0, x, 0.0)); }),
+                    F([](const Tensor& x) { return sqrt(-minimum(-x, 0)); })}) {
+    const Tensor x = leaf({-1, 4});
+    f(x).backward(tensor<double>({1, 1}));
+    CHECK(x.grad()[0].item() == 0);
+    CHECK(x.grad()[1].item() == 0.25);
+  }
+}
+
+TEST_CASE("anomaly mode sees what is written in place, and what a compiled function does") {
+  const Tensor state = zeros({1});
+  auto compiled = compile([](const Tensor& x) { return log(x); });
+  compiled(ones({1})), compiled(-ones({1}));
+  const DetectAnomaly watching;
+  CHECK_THROWS_AS(state.assign(full({1}, 1e300, DType::f64)), AnomalyError);
+  CHECK_THROWS_AS(compiled(-ones({1})), AnomalyError);
+  CHECK_NOTHROW(full({2}, -HUGE_VAL));  // as told
+  CHECK(logsumexp(tensor<double>({0, 0})).item() == doctest::Approx(std::log(2)));
+}
+
+namespace {
+struct Wrong {
+  static constexpr OpName name{"wrong", 1};
+  size_t count = 2;
+  Specs infer(const Specs& in) const { return {in[0]}; }
+  void run(Backend& on, Views in, Views out, const View&) const { on.copy(in[0], out[0]); }
+  Tensors vjp(const Saved&, const Tensors&) const { return Tensors(count, ones({5}, DType::f64)); }
+};
+}  // namespace
+
+TEST_CASE("a derivative of the wrong form is an error that names the op") {
+  const Tensor a = leaf({1, 2}), b = leaf({1, 2});
+  for (const size_t count : {size_t{1}, size_t{2}, size_t{3}})
+    CHECK(contains(message_of([&] { apply_one(Wrong{count}, {a, b}).backward(); }), "derivative of wrong()"));
+}
+
+TEST_CASE("a gradient that is set is a copy where others hold it") {
+  const Tensor a = leaf({1}), b = leaf({1}), g = zeros({1}, DType::f64);
+  a.set_grad(g), b.set_grad(g);
+  (a * 2.0 + b * 3.0).backward();
+  CHECK(a.grad().item() == 2);
+  CHECK(b.grad().item() == 3);
+  CHECK(g.item() == 0);
+  const Tensor c = leaf({1, 1});
+  c.set_grad(expand(zeros({1}, DType::f64), {2}));
+  sum(c).backward();
+  CHECK(c.grad()[1].item() == 1);
 }

@@ -120,10 +120,10 @@ TEST_CASE("f64 becomes the nearest half in one rounding") {
   for (double x :
        {1 + 0x1p-11 + 0x1p-40, 1 + 3 * 0x1p-11 - 0x1p-40, -(1 + 0x1p-11 + 0x1p-40), 0x1p-25 + 0x1p-60}) {
     CAPTURE(x);
-    CHECK(cast(tensor<double>({x}), DType::f16).data<Half>()[0].bits == nearest(x, 5, 10));
+    CHECK(cast(tensor<double>({x}), DType::f16).item<Half>().bits == nearest(x, 5, 10));
   }
   const double y = 1 + 0x1p-8 + 0x1p-40;
-  CHECK(cast(tensor<double>({y}), DType::bf16).data<BFloat16>()[0].bits == nearest(y, 8, 7));
+  CHECK(cast(tensor<double>({y}), DType::bf16).item<BFloat16>().bits == nearest(y, 8, 7));
 }
 
 TEST_CASE("float to integer truncates, saturates, and takes NaN to 0") {
@@ -139,7 +139,7 @@ TEST_CASE("float to integer truncates, saturates, and takes NaN to 0") {
   const Tensor wide = cast(x, DType::i64);
   CHECK(wide.data<int64_t>()[2] == std::numeric_limits<int64_t>::max());
   CHECK(wide.data<int64_t>()[3] == std::numeric_limits<int64_t>::min());
-  CHECK(cast(x, DType::u64).data<uint64_t>()[2] == std::numeric_limits<uint64_t>::max());
+  CHECK(cast(x, DType::u64)[2].item<uint64_t>() == std::numeric_limits<uint64_t>::max());
   CHECK(row(DType::boolean) == std::vector<double>{1, 1, 1, 1, 1, 1, 1, 1});
 }
 

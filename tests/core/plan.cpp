@@ -12,6 +12,7 @@
 #include <varve/core/members.h>
 #include <varve/core/ops/copy.h>
 #include <varve/core/ops/elementwise.h>
+#include <varve/core/ops/index.h>
 #include <varve/core/ops/make.h>
 #include <varve/core/ops/matmul.h>
 #include <varve/core/ops/pointwise.h>
@@ -318,4 +319,48 @@ TEST_CASE("what can be called can be compiled") {
   CHECK(counting(ones({1})).item() == 2);
   CHECK(counting(ones({1})).item() == 2);
   CHECK(counting(ones({2}))[0].item() == 3);
+}
+
+TEST_CASE("what a plan returned can be given back to it") {
+  const Tensor w = tensor<float>({1, 1, 1, 0}, {2, 2});
+  auto fibonacci = compile([&](const Tensor& x) { return matmul(x, w); });
+  Tensor y = tensor<float>({1, 0}, {1, 2});
+  for (int i = 0; i < 6; ++i) y = fibonacci(y);
+  CHECK(y[0][0].item() == 13);
+  CHECK(y[0][1].item() == 8);
+  auto pair = compile([](const Tensor& a, const Tensor& b) { return Tensors{b + 0.0, a + b}; });
+  Tensors state{ones({1}), ones({1})};
+  for (int i = 0; i < 6; ++i) state = pair(state[0], state[1]);
+  CHECK(state[0].item() == 13);
+  CHECK(state[1].item() == 21);
+  CHECK(fibonacci.plans().size() <= 3);
+}
+
+TEST_CASE("inputs that share memory with what is written are traced apart") {
+  auto reversed = compile([](const Tensor& a, const Tensor& b) { a.assign(flip(b, 0)); });
+  const Tensor other = cast(arange(5000), DType::f32), target = zeros({5000});
+  reversed(target, other);
+  CHECK(target[0].item() == 4999);
+  const Tensor both = clone(other);
+  reversed(both, both);
+  CHECK(same_bits(both, flip(other, 0)));
+  const Tensor w = cast(reshape(arange(10000), {100, 100}), DType::f32), expected = clone(transpose(w));
+  auto set = compile([&](const Tensor& x) { w.assign(x); });
+  set(clone(w));
+  set(transpose(w));
+  CHECK(same_bits(w, expected));
+}
+
+TEST_CASE("a replay that throws counts as a write") {
+  const Tensor state = ones({2}), p = full({1}, 3);
+  auto f = compile([&](const Tensor& i) {
+    state.assign(state * 10.0);
+    return gather(state, 0, i);
+  });
+  f(tensor<int64_t>({1}));
+  Tensor leaf = ones({2});
+  leaf.set_requires_grad();
+  const Tensor y = sum(leaf * state);
+  CHECK_THROWS_AS(f(tensor<int64_t>({7})), ShapeError);
+  CHECK_THROWS_AS(y.backward(), Error);
 }

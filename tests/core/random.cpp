@@ -106,7 +106,8 @@ TEST_CASE("dropout keeps each element with probability 1 - p, scaled") {
     kept += v != 0;
   }
   CHECK(static_cast<double>(kept) / 100000 == doctest::Approx(0.75).epsilon(0.01));
-  CHECK_THROWS_AS(dropout(ones({2}), 1.0), Error);
+  CHECK(sum(dropout(ones({1000}), 1.0)).item() == 0);
+  CHECK_THROWS_AS(dropout(ones({2}), 1.1), Error);
   CHECK_THROWS_AS(dropout(ones({2}), -0.1), Error);
   CHECK_THROWS_AS(dropout(ones({2}), NAN), Error);
 }

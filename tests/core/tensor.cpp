@@ -76,8 +76,9 @@ TEST_CASE("data is the elements in order, for the right type and layout only") {
   const Tensor x = cast(reshape(arange(6), {2, 3}), DType::f32);
   CHECK(x.data<float>()[5] == 5);
   CHECK(contains(message_of<DTypeError>([&] { x.data<double>(); }), "f64"));
-  CHECK(contains(message_of<ShapeError>([&] { transpose(x).data<float>(); }), "not contiguous"));
-  CHECK(contiguous(transpose(x)).data<float>()[1] == 3);
+  CHECK(contains(message_of<ShapeError>([&, t = transpose(x)] { t.data<float>(); }), "not contiguous"));
+  const Tensor copied = contiguous(transpose(x));
+  CHECK(copied.data<float>()[1] == 3);
   x.mutable_data<float>()[0] = 10;
   CHECK(x[0][0].item() == 10);
 }
@@ -222,4 +223,45 @@ TEST_CASE("a vector is a row on the left, a column on the right, whatever the tr
     CHECK(values<float>(matmul(v, batch, flag, false)) == std::vector<float>{7, 10, 7, 10});
   }
   CHECK_THROWS_AS(matmul(v, tensor<float>({1, 2, 3})), ShapeError);
+}
+
+TEST_CASE("numbers that a dtype cannot hold are refused") {
+  const Tensor bytes = tensor<uint8_t>({0, 255});
+  for (const double wrong : {-1.0, 256.0, 300.0, 0.5, HUGE_VAL, double(NAN)}) {
+    CHECK_THROWS_AS(bytes + wrong, DTypeError);
+    CHECK_THROWS_AS(bytes == wrong, DTypeError);
+    CHECK_THROWS_AS(full({2}, wrong, DType::u8), DTypeError);
+  }
+  CHECK_NOTHROW(bytes == 255.0);
+  CHECK_THROWS_AS(full({}, 1e6, DType::f16), DTypeError);
+  CHECK_THROWS_AS(full({}, 2, DType::boolean), DTypeError);
+  CHECK_THROWS_AS(full({}, 0x1p63, DType::i64), DTypeError);
+  CHECK(full({}, -0x1p63, DType::i64).item<int64_t>() == std::numeric_limits<int64_t>::min());
+  CHECK(full({}, HUGE_VAL, DType::f16).item() == HUGE_VAL);
+  CHECK(full({}, 0x1p64 - 2048, DType::u64).item<uint64_t>() == 0 - uint64_t{2048});
+}
+
+TEST_CASE("integers are spaced exactly, or not at all") {
+  CHECK(sum(cast(not_equal(linspace(0, 49, 50, DType::i64), arange(50)), DType::i64)).item<int64_t>() == 0);
+  CHECK(values<int64_t>(linspace(10, 4, 3, DType::i64)) == std::vector<int64_t>{10, 7, 4});
+  CHECK_THROWS_AS(arange(0, 1, 0.1), DTypeError);
+  CHECK(arange(0, 1, 0.25, DType::f32)[3].item() == 0.75);
+}
+
+TEST_CASE("narrow floats are summed in wide ones") {
+  const Tensor x = cast(arange(500), DType::f16);
+  CHECK(var(x).item() == doctest::Approx(20875).epsilon(0.001));
+  Tensor equal_ones = ones({70000}, DType::f16);
+  equal_ones.set_requires_grad();
+  max(equal_ones).backward(full({}, 60000, DType::f16));
+  CHECK(equal_ones.grad()[0].item() == doctest::Approx(60000.0 / 70000).epsilon(0.001));
+  CHECK(logsumexp(zeros({0})).item() == -HUGE_VAL);
+}
+
+TEST_CASE("shapes are checked when they are indexed") {
+  const Shape shape{2, 3};
+  CHECK_THROWS_AS(shape[-1], ShapeError);
+  CHECK_THROWS_AS(shape[2], ShapeError);
+  CHECK_THROWS_AS(Shape{}.back(), ShapeError);
+  CHECK_THROWS_WITH_AS(softmax(ones({})), doctest::Contains("of a scalar"), ShapeError);
 }

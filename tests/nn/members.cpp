@@ -158,8 +158,10 @@ TEST_CASE("a strict load that does not fit lists everything and changes nothing"
       CHECK_MESSAGE(what.find(part) != std::string::npos, what);
   }
   CHECK(identical(state_dict(model), before));
-  CHECK_THROWS_AS(load_state_dict(model, state, false), Error);  // misshapen is an error even so
-  CHECK(identical(state_dict(model), before));
+  const LoadReport report = load_state_dict(model, state, false);
+  CHECK(report.misshapen == std::vector<std::string>{"in.bias: found f32[7], required f32[3]"});
+  CHECK(report.missing.size() == 1);
+  CHECK(report.unexpected.size() == 2);
 }
 
 TEST_CASE("a load that is not strict takes what fits and reports the rest") {
@@ -225,4 +227,28 @@ TEST_CASE("backward fills the gradients of a module and zero_grad clears them") 
   for (const Tensor& t : parameters(model)) CHECK(t.grad().defined());
   zero_grad(model);
   for (const Tensor& t : parameters(model)) CHECK_FALSE(t.grad().defined());
+}
+
+TEST_CASE("a module can be frozen, and its clones keep their names") {
+  nn::Linear layer(2, 3);
+  set_requires_grad(layer, false);
+  for (const Tensor& p : parameters(layer)) CHECK_FALSE(p.requires_grad());
+  set_requires_grad(layer);
+  for (const Tensor& p : parameters(layer)) CHECK(p.requires_grad());
+  label(layer);
+  CHECK(clone(layer).weight.label() == "weight");
+}
+
+TEST_CASE("state is exchanged as it was, though the sources are the targets") {
+  const NamedTensors target{{"a", ones({2})}, {"b", full({2}, 2)}};
+  load_into(target, {{"a", target[1].tensor}, {"b", target[0].tensor}});
+  CHECK(target[0].tensor[0].item() == 2);
+  CHECK(target[1].tensor[0].item() == 1);
+}
+
+TEST_CASE("functions and sequences are layers of a sequence") {
+  const nn::Sequential inner{nn::Linear(2, 3), [](const Tensor& x) { return x * 2.0; }};
+  const nn::Sequential outer{inner};
+  CHECK(state_dict(outer)[0].name == "0.0.weight");
+  CHECK(outer(ones({1, 2})).size(1) == 3);
 }

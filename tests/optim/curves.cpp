@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <varve/core/ops/pointwise.h>
+#include <varve/core/ops/reduce.h>
 #include <varve/core/ops/views.h>
 #include <varve/nn/activation.h>
 #include <varve/nn/linear.h>
@@ -64,4 +65,34 @@ TEST_CASE("Adam and AdamW follow PyTorch's curves") {
   follow<optim::Adam>("adam_decay",
                       optim::AdamOptions{.lr = 0.002, .beta1 = 0.8, .beta2 = 0.99, .weight_decay = 0.01});
   follow<optim::AdamW>("adamw", optim::AdamWOptions{.lr = 0.002, .weight_decay = 0.1});
+}
+
+namespace {
+
+template <class Optimizer, class Options>
+void begin_late(const std::string& name, Options options) {
+  static const test::Fixture late("late_gradient");
+  for (const DType dtype : {DType::f32, DType::f64}) {
+    const std::string at = std::string(name_of(dtype)) + "." + name + ".";
+    CAPTURE(at);
+    Tensor a = clone(late[at + "a"]), b = clone(late[at + "b"]);
+    a.set_requires_grad(), b.set_requires_grad();
+    Optimizer optimizer({{"a", a}, {"b", b}}, options);
+    for (int step = 0; step < 12; ++step) {
+      optimizer.zero_grad();
+      const Tensor loss = sum(a * a * a);
+      (step < 5 ? loss : loss + sum(a * b * b)).backward();
+      optimizer.step();
+    }
+    CHECK(test::distance(a.detach(), late[at + "a12"]) <= test::tolerance(dtype));
+    CHECK(test::distance(b.detach(), late[at + "b12"]) <= test::tolerance(dtype));
+  }
+}
+
+}  // namespace
+
+TEST_CASE("a parameter whose gradients begin late is stepped as PyTorch steps it") {
+  begin_late<optim::Sgd>("momentum", optim::SgdOptions{.lr = 0.02, .momentum = 0.9});
+  begin_late<optim::Adam>("adam", optim::AdamOptions{.lr = 0.002});
+  begin_late<optim::AdamW>("adamw", optim::AdamWOptions{.lr = 0.002, .weight_decay = 0.1});
 }

@@ -99,8 +99,9 @@ TEST_CASE("state is named by parameter, and complete before the first step") {
   CHECK(names(adam.state_dict()) ==
         std::vector<std::string>{"exp_avg.0.weight", "exp_avg.0.bias", "exp_avg.2.weight", "exp_avg.2.bias",
                                  "exp_avg_sq.0.weight", "exp_avg_sq.0.bias", "exp_avg_sq.2.weight",
-                                 "exp_avg_sq.2.bias", "step", "groups.0.lr", "groups.0.beta1",
-                                 "groups.0.beta2", "groups.0.eps", "groups.0.weight_decay"});
+                                 "exp_avg_sq.2.bias", "step.0.weight", "step.0.bias", "step.2.weight",
+                                 "step.2.bias", "groups.0.lr", "groups.0.beta1", "groups.0.beta2",
+                                 "groups.0.eps", "groups.0.weight_decay"});
   CHECK(model(zeros({1, 5})).defined());
   CHECK(std::get<0>(model.layers).weight.label() == "0.weight");
 }
