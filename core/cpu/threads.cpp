@@ -56,8 +56,12 @@ thread_local bool inside_task = false;
 // is a single compare-and-swap, so a worker that wakes late cannot touch a job that has ended.
 class Pool {
  public:
+  // Of `count` threads, the caller's among them, or of as many as the system lets start.
   explicit Pool(int count) : spins_(count <= available_processors()) {
-    for (int i = 1; i < count; ++i) workers_.emplace_back([this] { work(); });
+    try {
+      while (size() < count) workers_.emplace_back([this] { work(); });
+    } catch (const std::exception&) {  // no more threads, or no memory for one
+    }
   }
 
   ~Pool() {
@@ -168,7 +172,14 @@ int threads() { return pool()->size(); }
 
 void set_threads(int count) {
   if (count < 1) throw Error(fmt::format("set_threads: {}; required is at least 1", count));
-  if (count != threads()) pool() = std::make_unique<Pool>(count);
+  if (count == threads()) return;
+  auto fresh = std::make_unique<Pool>(count);
+  if (fresh->size() < count)
+    throw Error(fmt::format(
+        "set_threads: {} threads required, {} could start; ask for fewer, or raise the limits on processes "
+        "and memory (ulimit -u, ulimit -v)",
+        count, fresh->size()));
+  pool() = std::move(fresh);
 }
 
 namespace cpu {
