@@ -123,8 +123,9 @@ class Pool {
 
   void work() {
     inside_task = true;
-    while (!stop_) {
-      const int seen = wakes_.load(std::memory_order_acquire);
+    for (;;) {
+      const int seen = wakes_.load(std::memory_order_acquire);  // before stop_, or its wake might be missed
+      if (stop_) return;
       if (claim_one()) continue;
       if (!woken_while_spinning(seen)) wakes_.wait(seen, std::memory_order_acquire);
     }

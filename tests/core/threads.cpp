@@ -66,3 +66,9 @@ TEST_CASE("threads that cannot start are an error, and the pool stays as it was"
   CHECK(sum_of_tasks() == 499500);
   set_threads(available_processors());
 }
+
+TEST_CASE("a pool ends however soon after its start") {
+  for (int i = 0; i < 500; ++i) set_threads(2 + i % 2);
+  CHECK(sum_of_tasks() == 499500);
+  set_threads(available_processors());
+}
