@@ -158,8 +158,9 @@ std::vector<Computation> large_computations() {
 
 // The functions of the standard library at infinities, zeros, NaN and far out, on the level in use.
 void check_edges(DType dtype) {
-  const Tensor edges =
-      cast(tensor<double>({0, -0.0, HUGE_VAL, -HUGE_VAL, std::nan(""), 1000, -1000, 1e-30, -1, 3e38}), dtype);
+  const Tensor edges = cast(tensor<double>({0, -0.0, HUGE_VAL, -HUGE_VAL, std::nan(""), 1000, -1000, 1e-30,
+                                            -1, 3e38, 88.5, 88.72, -87.5, 12345.5}),
+                            dtype);
   const Tensor x = cast(edges, DType::f64);
   const auto check = [&](const std::string& name, const Tensor& y, auto f) {
     const Tensor found = cast(y, DType::f64);
@@ -178,6 +179,8 @@ void check_edges(DType dtype) {
   check("log", log(edges), [](double v) { return std::log(v); });
   check("log1p", log1p(edges), [](double v) { return std::log1p(v); });
   check("sqrt", sqrt(edges), [](double v) { return std::sqrt(v); });
+  check("sin", sin(edges), [](double v) { return std::sin(v); });
+  check("cos", cos(edges), [](double v) { return std::cos(v); });
   check("tanh", tanh(edges), [](double v) { return std::tanh(v); });
   check("erf", erf(edges), [](double v) { return std::erf(v); });
   check("sigmoid", sigmoid(edges), [](double v) { return 1 / (1 + std::exp(-v)); });
