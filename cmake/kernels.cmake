@@ -31,7 +31,7 @@ function(varve_add_level target level)
   # everywhere. errno off: else a square root calls the library. No unique symbols: the linker would merge them across
   # levels, whatever their visibility.
   target_compile_options(${objects} PRIVATE -O3 $<$<CXX_COMPILER_ID:GNU>:-fno-gnu-unique> -fno-math-errno -fno-trapping-math -ffp-contract=off -fwrapv
-    -Wno-psabi -Wno-uninitialized $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
+    -Wno-psabi -Wno-ignored-attributes -Wno-uninitialized $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
   if(NOT level STREQUAL "generic")
     string(REPLACE _ - march ${level})
     target_compile_options(${objects} PRIVATE -march=${march})

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
+#include <type_traits>
 
 #include <varve/core/export.h>
 
@@ -14,19 +15,48 @@ namespace varve {
 enum class DType : uint8_t { f32, f64, f16, bf16, i8, i16, i32, i64, u8, u16, u32, u64, boolean };
 inline constexpr size_t kDTypes = 13;
 
-// IEEE 754 binary16: 1 sign, 5 exponent, 10 fraction bits. Stored, not computed with: converts through float.
+namespace detail {
+// y - x, where y is the float nearest to x: 0 only where they are equal.
+template <class Number>
+double excess(float y, Number x) {
+  if constexpr (std::is_integral_v<Number>) {  // in halves of 32 bits, so that every step is exact
+    using Wide = std::conditional_t<std::is_signed_v<Number>, int64_t, uint64_t>;
+    const double high = static_cast<double>(static_cast<Wide>(x) >> 32) * 0x1p32;
+    return (y - high) - static_cast<double>(static_cast<uint32_t>(x));
+  } else {
+    return y - x;
+  }
+}
+// x as a float that rounds to fewer digits as x itself does: where digits are lost, the last bit is odd
+// (Boldo and Melquiond, "When double rounding is odd", IMACS 2005).
+template <class Number>
+float rounded_to_odd(Number x) {
+  const auto y = static_cast<float>(x);
+  const double over = excess(y, x);
+  const auto bits = std::bit_cast<uint32_t>(y);
+  if (over == 0 || over != over || (bits & 1u)) return y;
+  const bool towards_zero = (over < 0) == (x > 0);
+  return std::bit_cast<float>(towards_zero ? bits + 1 : bits - 1);
+}
+template <class T>
+concept Arithmetic = std::is_arithmetic_v<T>;
+}  // namespace detail
+
+// IEEE 754 binary16: 1 sign, 5 exponent, 10 fraction bits. Stored, not computed with.
 struct Half {
   uint16_t bits = 0;
   Half() = default;
   inline explicit Half(float value);
+  explicit Half(detail::Arithmetic auto value) : Half(detail::rounded_to_odd(value)) {}
   inline operator float() const;
 };
 
-// bfloat16: the upper half of a binary32. Stored, not computed with: converts through float.
+// bfloat16: the upper half of a binary32. Stored, not computed with.
 struct BFloat16 {
   uint16_t bits = 0;
   BFloat16() = default;
   inline explicit BFloat16(float value);
+  explicit BFloat16(detail::Arithmetic auto value) : BFloat16(detail::rounded_to_odd(value)) {}
   operator float() const { return std::bit_cast<float>(uint32_t{bits} << 16); }
 };
 

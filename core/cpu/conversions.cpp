@@ -1,25 +1,11 @@
 // Conversions between the dtypes and the compute types, strided on the dtype's side.
 #include <algorithm>
-#include <bit>
-#include <cmath>
 #include <limits>
 
 #include <varve/core/cpu/kernels.h>
 
 namespace varve::cpu {
 namespace {
-
-// x as a float from which fewer digits are rounded as from x itself: where digits are lost, the last bit is
-// odd (Boldo and Melquiond, "When double rounding is odd", IMACS 2005).
-template <class From>
-float with_odd_rounding(From x) {
-  const auto exact = static_cast<double>(x);
-  const auto y = static_cast<float>(exact);
-  const auto bits = std::bit_cast<uint32_t>(y);
-  const double rounded = y;
-  if (rounded == exact || exact != exact || (bits & 1u)) return y;
-  return std::bit_cast<float>(std::abs(rounded) < std::abs(exact) ? bits + 1 : bits - 1);
-}
 
 // To floating types: to nearest. From floating to integer: truncated, saturated, NaN to 0. Between integers:
 // wrapped.
@@ -29,8 +15,6 @@ To converted(From x) {
     return x;
   else if constexpr (std::is_same_v<To, bool>)
     return x != From(0);
-  else if constexpr (std::is_same_v<To, Half> || std::is_same_v<To, BFloat16>)
-    return To(std::is_same_v<From, float> ? static_cast<float>(x) : with_odd_rounding(x));
   else if constexpr (std::is_integral_v<To> && std::is_floating_point_v<From>) {
     constexpr From kLow = static_cast<From>(std::numeric_limits<To>::min());
     constexpr From kHigh =

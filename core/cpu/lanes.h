@@ -3,7 +3,11 @@
 #pragma once
 
 #include <Eigen/Core>
+#include <algorithm>
 #include <cmath>
+#include <iterator>
+#include <limits>
+#include <numbers>
 #include <unsupported/Eigen/SpecialFunctions>
 
 #include <varve/core/pointwise.h>
@@ -19,8 +23,17 @@ struct Lanes;
 template <class T>
 struct Mask {
   Lanes<T> bits;
+  friend bool any(const Mask& m) {
+    auto all = m.bits.p[0];
+    for (int i = 1; i < Lanes<T>::kPackets; ++i) all = pk::por(all, m.bits.p[i]);
+    return pk::predux_any(all);
+  }
   friend Lanes<T> select(const Mask& m, const Lanes<T>& a, const Lanes<T>& b) {
     return map([](auto c, auto x, auto y) { return pk::pselect(c, x, y); }, m.bits, a, b);
+  }
+  // 0 where m holds.
+  friend Lanes<T> unless(const Mask& m, const Lanes<T>& a) {
+    return map([](auto c, auto x) { return pk::pandnot(x, c); }, m.bits, a);
   }
   friend Lanes<T> indicator(const Mask& m, const Lanes<T>&) {
     return map([](auto c, auto x) { return pk::pand(c, x); }, m.bits, Lanes<T>(1.0));
@@ -111,24 +124,27 @@ struct Lanes {
     return map_each([](T x) { return std::sqrt(x); }, a);
   }
   friend Lanes rsqrt(const Lanes& a) { return 1.0 / sqrt(a); }
-  // Eigen clamps its argument, so that exp(-inf) would be the smallest number; a masked -inf must give
-  // exactly 0.
+  // exp(-inf) is exactly 0, as a masked softmax needs; Eigen's is a denormal, for it clamps its argument.
   friend Lanes exp(const Lanes& a) {
-    constexpr double kLowest = sizeof(T) == 8 ? -709.78 : -88.37;
-    if constexpr (Has::HasExp)
-      return select(a < kLowest, Lanes(0.0), map([](auto x) { return pk::pexp(x); }, a));
-    else
+    if constexpr (!Has::HasExp)
       return map_each([](T x) { return std::exp(x); }, a);
-  }
-  friend Lanes log(const Lanes& a) {
-    if constexpr (Has::HasLog)
-      return map([](auto x) { return pk::plog(x); }, a);
+    else if constexpr (sizeof(T) == 4)
+      return exp_f32(a);
     else
-      return map_each([](T x) { return std::log(x); }, a);
+      return unless(a < -709.78, map([](auto x) { return pk::pexp(x); }, a));
+  }
+  // Eigen takes a denormal for the smallest normal number: it is made one.
+  friend Lanes log(const Lanes& a) {
+    constexpr int kDigits = std::numeric_limits<T>::digits;
+    const Mask<T> denormal = a < static_cast<double>(std::numeric_limits<T>::min());
+    if (!any(denormal)) [[likely]]
+      return log_of_normal(a);
+    return log_of_normal(select(denormal, a * std::ldexp(1.0, kDigits), a)) -
+           select(denormal, Lanes(kDigits * std::numbers::ln2), Lanes(0.0));
   }
   // log(u) x / (u - 1) with u the rounded 1 + x: the two roundings cancel (Kahan).
   friend Lanes log1p(const Lanes& x) {
-    const Lanes u = 1.0 + x, plain = log(u);
+    const Lanes u = 1.0 + x, plain = log_of_normal(u);
     return select(u == 1.0, x, select(u == plain, plain, plain * (x / (u - 1.0))));
   }
   friend Lanes sin(const Lanes& a) {
@@ -161,6 +177,46 @@ struct Lanes {
     b.store(y);
     for (int i = 0; i < kWidth; ++i) x[i] = std::pow(x[i], y[i]);
     return load(x);
+  }
+
+ private:
+  static Lanes multiply_add(const Lanes& a, const Lanes& b, const Lanes& c) {
+    return map([](auto x, auto y, auto z) { return pk::pmadd(x, y, z); }, a, b, c);
+  }
+
+  static Lanes log_of_normal(const Lanes& a) {
+    if constexpr (Has::HasLog)
+      return map([](auto x) { return pk::plog(x); }, a);
+    else
+      return map_each([](T x) { return std::log(x); }, a);
+  }
+
+  // exp(x) = 2^m exp(r), m whole and r within ln 2 / 2 of 0, by the polynomial of Cephes. 2^m is two factors,
+  // so that results reach from the smallest denormal to the largest number: at some levels Eigen's stop short
+  // of both.
+  static Lanes exp_f32(const Lanes& a) {
+    constexpr double kWhole = 0x1.8p23;         // what is added to it becomes whole, and its last bits
+    constexpr double kExponent = kWhole + 127;  // the same, and the last bits are an exponent's
+    const Mask<T> vanishes = a < -103.98;
+    const Lanes x = map([](auto v, auto high) { return pk::pmin(v, high); }, unless(vanishes, a),
+                        Lanes(89.0));  // NaN stays
+    const Lanes m = multiply_add(x, std::numbers::log2e, kWhole) - kWhole;
+    const Lanes r = multiply_add(m, 2.12194440e-4, multiply_add(m, -0.693359375, x));
+    const Lanes r2 = r * r;
+    const Lanes high = multiply_add(multiply_add(1.9875691500e-4, r, 1.3981999507e-3), r, 8.3334519073e-3);
+    const Lanes low = multiply_add(multiply_add(4.1665795894e-2, r, 1.6666665459e-1), r, 5.0000001201e-1);
+    const Lanes y = multiply_add(multiply_add(high, r * r2, low), r2, r + 1.0);
+    const Lanes half = multiply_add(m, 0.5, kExponent), rest = (m - (half - kExponent)) + kExponent;
+    return unless(vanishes, y * power_of_two(half) * power_of_two(rest));
+  }
+  // 2^n for a lane that holds n + kExponent, n from -126 to 127: its last bits, moved to the exponent's
+  // place.
+  static Lanes power_of_two(const Lanes& biased) {
+    using Bits = typename pk::unpacket_traits<Packet>::integer_packet;
+    Lanes y;
+    for (int i = 0; i < kPackets; ++i)
+      y.p[i] = pk::preinterpret<Packet>(pk::plogical_shift_left<23>(pk::preinterpret<Bits>(biased.p[i])));
+    return y;
   }
 };
 

@@ -5,6 +5,7 @@
 #include <atomic>
 
 #include <varve/core/cpu/kernels.h>
+#include <varve/core/cpu/processor.h>
 #include <varve/core/error.h>
 
 // The tables, one from each build of the kernels (cmake/kernels.cmake); a build may leave some out.
@@ -19,36 +20,23 @@ namespace {
 struct Level {
   std::string_view name;
   const Kernels* (*table)();
-  bool (*supported)();
-};
+  int needs;  // the level of x86-64
 
-#if defined(__x86_64__)
-[[maybe_unused]] bool has_v2() {
-  return __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("popcnt");
-}
-[[maybe_unused]] bool has_v3() {
-  return has_v2() && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-         __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
-}
-[[maybe_unused]] bool has_v4() {
-  return has_v3() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-         __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
-         __builtin_cpu_supports("avx512vl");
-}
-#endif
+  bool supported() const { return x86_64_level(this_processor()) >= needs; }
+};
 
 constexpr Level kLevels[] = {
 #if defined(VARVE_LEVEL_x86_64_v4)
-    {"x86-64-v4", varve_kernels_x86_64_v4, has_v4},
+    {"x86-64-v4", varve_kernels_x86_64_v4, 4},
 #endif
 #if defined(VARVE_LEVEL_x86_64_v3)
-    {"x86-64-v3", varve_kernels_x86_64_v3, has_v3},
+    {"x86-64-v3", varve_kernels_x86_64_v3, 3},
 #endif
 #if defined(VARVE_LEVEL_x86_64_v2)
-    {"x86-64-v2", varve_kernels_x86_64_v2, has_v2},
+    {"x86-64-v2", varve_kernels_x86_64_v2, 2},
 #endif
 #if defined(VARVE_LEVEL_generic)
-    {"generic", varve_kernels_generic, [] { return true; }},
+    {"generic", varve_kernels_generic, 0},
 #endif
 };
 

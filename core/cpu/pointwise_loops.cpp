@@ -46,7 +46,9 @@ struct Loop {
       for (int k = 0; k < kOut; ++k) Step<T>::store(y[k], out[k] + at);
   }
 
-  static void run(const void* const* in, void* const* out, int64_t n, const double* constants) {
+  // Flattened: a function too large for the compiler's taste would get its registers through memory.
+  [[gnu::flatten]] static void run(const void* const* in, void* const* out, int64_t n,
+                                   const double* constants) {
     const F f = pointwise::with_constants<F>(constants);
     const T* x[kIn];
     T* y[kOut];
@@ -57,7 +59,7 @@ struct Loop {
     if (i < n) tail(f, x, y, i, n - i);
   }
 
-  static void tail(const F& f, const T* const* in, T* const* out, int64_t at, int64_t n) {
+  [[gnu::noinline]] static void tail(const F& f, const T* const* in, T* const* out, int64_t at, int64_t n) {
     alignas(64) T padded_in[kIn][kWidth] = {}, padded_out[kOut][kWidth];
     const T* x[kIn];
     T* y[kOut];

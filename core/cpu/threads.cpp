@@ -3,46 +3,23 @@
 #include <fmt/format.h>
 #include <sched.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cmath>
 #include <cstdlib>
 #include <exception>
-#include <fstream>
 #include <mutex>
 #include <new>
-#include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include <varve/core/cpu/cgroup.h>
 #include <varve/core/error.h>
 
 namespace varve {
 namespace {
-
-// Processors granted by one cgroup folder, or 0 where it sets no limit: "max 100000" or "150000 100000".
-double granted_by(const std::string& folder) {
-  std::ifstream file(folder + "/cpu.max");
-  std::string quota;
-  double period = 0;
-  if (!(file >> quota >> period) || quota == "max" || period <= 0) return 0;
-  return std::strtod(quota.c_str(), nullptr) / period;
-}
-
-// Whole processors this process's cgroup (version 2) and those above it grant, or 0 where none sets a limit.
-int cgroup_processors() {
-  std::ifstream membership("/proc/self/cgroup");
-  std::string line, path;
-  while (std::getline(membership, line))
-    if (line.starts_with("0::")) path = line.substr(3);
-  double least = 0;
-  for (;; path.resize(path.rfind('/'))) {
-    const double granted = granted_by("/sys/fs/cgroup" + path);
-    if (granted > 0 && (least == 0 || granted < least)) least = granted;
-    if (path.find('/') == std::string::npos) break;
-  }
-  return least > 0 ? std::max(1, static_cast<int>(least + 0.5)) : 0;
-}
 
 void relax() {
 #if defined(__x86_64__)
@@ -56,8 +33,12 @@ thread_local bool inside_task = false;
 // is a single compare-and-swap, so a worker that wakes late cannot touch a job that has ended.
 class Pool {
  public:
+  // Of `count` threads, the caller's among them, or of as many as the system lets start.
   explicit Pool(int count) : spins_(count <= available_processors()) {
-    for (int i = 1; i < count; ++i) workers_.emplace_back([this] { work(); });
+    try {
+      while (size() < count) workers_.emplace_back([this] { work(); });
+    } catch (const std::exception&) {  // no more threads, or no memory for one
+    }
   }
 
   ~Pool() {
@@ -119,8 +100,9 @@ class Pool {
 
   void work() {
     inside_task = true;
-    while (!stop_) {
-      const int seen = wakes_.load(std::memory_order_acquire);
+    for (;;) {
+      const int seen = wakes_.load(std::memory_order_acquire);  // before stop_, or its wake might be missed
+      if (stop_) return;
       if (claim_one()) continue;
       if (!woken_while_spinning(seen)) wakes_.wait(seen, std::memory_order_acquire);
     }
@@ -160,15 +142,21 @@ int available_processors() {
   cpu_set_t set;
   int count = static_cast<int>(std::thread::hardware_concurrency());
   if (sched_getaffinity(0, sizeof set, &set) == 0) count = CPU_COUNT(&set);
-  const int granted = cgroup_processors();
-  return std::max(1, granted ? std::min(count, granted) : count);
+  return std::max(1, static_cast<int>(std::min<double>(count, std::round(cpu::cgroup_processors()))));
 }
 
 int threads() { return pool()->size(); }
 
 void set_threads(int count) {
   if (count < 1) throw Error(fmt::format("set_threads: {}; required is at least 1", count));
-  if (count != threads()) pool() = std::make_unique<Pool>(count);
+  if (count == threads()) return;
+  auto fresh = std::make_unique<Pool>(count);
+  if (fresh->size() < count)
+    throw Error(fmt::format(
+        "set_threads: {} threads required, {} could start; ask for fewer, or raise the limits on processes "
+        "and memory (ulimit -u, ulimit -v)",
+        count, fresh->size()));
+  pool() = std::move(fresh);
 }
 
 namespace cpu {

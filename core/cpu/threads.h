@@ -10,9 +10,10 @@
 
 namespace varve {
 
-// How many threads kernels use; at start the processors this process may use, by affinity and by cgroup.
+// How many threads kernels use; at start the processors this process may use, by affinity and by cgroup, or
+// fewer where no more threads can start.
 VARVE_API int threads();
-// At least 1. Not while kernels run.
+// At least 1; an Error, and no change, where so many cannot start. Not while kernels run.
 VARVE_API void set_threads(int count);
 VARVE_API int available_processors();
 

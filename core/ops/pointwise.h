@@ -20,7 +20,10 @@ Tensor elementwise(const F& f, std::initializer_list<Tensor> in) {
   return detail::apply_function(index_in<F>(pointwise::Functions{}), constants, in);
 }
 
-// ---- one input: any dtype for neg, abs, relu; else floating ----
+// ---- one input ----
+//
+// Any dtype for neg, abs, relu; else floating. In f32 exp, log, log1p, sin, cos, sigmoid are within 3
+// units in the last place of the exact value, tanh and erf within 7, but near the smallest normal numbers.
 
 inline Tensor neg(const Tensor& x) { return elementwise(pointwise::Neg{}, {x}); }
 inline Tensor abs(const Tensor& x) { return elementwise(pointwise::Abs{}, {x}); }

@@ -2,6 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
 #include <varve/core/ops/pointwise.h>
 
 namespace varve {
@@ -15,6 +19,20 @@ void check_state(const Specs& in, size_t count, const char* op) {
 void check_floating(DType dtype, const char* op) {
   if (!is_floating(dtype))
     throw DTypeError(fmt::format("{}: dtype {}; required is a floating type", op, name_of(dtype)));
+}
+
+// The largest number below `high`, of a floating dtype.
+double below(double high, DType dtype) {
+  return dispatch(dtype, [&]<class T>() -> double {
+    T x = static_cast<T>(high);
+    if constexpr (std::is_floating_point_v<T>)
+      x = std::nextafter(x, -std::numeric_limits<T>::infinity());
+    else if constexpr (is_floating(dtype_of<T>))  // magnitudes are ordered like their bits
+      x.bits = static_cast<uint16_t>((x.bits & 0x7fff) == 0 ? 0x8001
+                                     : x.bits & 0x8000      ? x.bits + 1
+                                                            : x.bits - 1);
+    return x;
+  });
 }
 
 }  // namespace
@@ -45,7 +63,8 @@ void DropoutMask::run(Backend& on, Views in, Views out, const View&) const {
 
 Tensor rand(const Shape& shape, double low, double high, DType dtype, const Generator& generator) {
   const Tensor u = apply_one(Uniform{shape, dtype}, {generator.state()});
-  return low == 0 && high == 1 ? u : u * (high - low) + low;
+  if (low == 0 && high == 1) return u;
+  return minimum(u * (high - low) + low, std::max(low, below(high, dtype)));  // the sum may round up to high
 }
 
 Tensor randn(const Shape& shape, DType dtype, const Generator& generator) {

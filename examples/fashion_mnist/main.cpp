@@ -21,7 +21,7 @@ int main(int argc, char** argv) {
   app.add_option("--seed", options.seed, "Fixes the first weights and the order of the images")
       ->capture_default_str();
   app.add_option("--threads", threads, "Threads to compute with (default: the processors granted)")
-      ->check(kAtLeastOne);
+      ->check(CLI::Range(1, 1024));
   app.add_option(
       "--data", data,
       "Folder of the four IDX files, or a .varve file (default: Debian's package, else the subset)");

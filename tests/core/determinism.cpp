@@ -48,19 +48,20 @@ class Placed {
   View view_;
 };
 
-// What the op gives with all its inputs and outputs `offset` elements after a boundary: outputs and written
-// inputs.
-std::vector<std::vector<std::byte>> result_at(const AnyOp& op, const Tensors& in, int64_t offset) {
+// What the op gives with its operands `first`, 2 `first`, 3 `first` ... elements after a boundary, modulo 16:
+// outputs and written inputs.
+std::vector<std::vector<std::byte>> result_at(const AnyOp& op, const Tensors& in, int64_t first) {
   std::vector<Placed> inputs, outputs;
   std::vector<View> in_views, out_views;
+  const auto offset = [&] { return first * static_cast<int64_t>(1 + inputs.size() + outputs.size()) % 16; };
   Specs specs;
   for (const Tensor& t : in) {
     specs.push_back(t.spec());
-    inputs.emplace_back(t.spec(), offset);
+    inputs.emplace_back(t.spec(), offset());
     const std::vector<std::byte> bytes = bytes_of(t);
     std::copy(bytes.begin(), bytes.end(), inputs.back().view().as<std::byte>());
   }
-  for (const Spec& spec : op.infer(specs)) outputs.emplace_back(spec, offset);
+  for (const Spec& spec : op.infer(specs)) outputs.emplace_back(spec, offset());
   for (const Placed& p : inputs) in_views.push_back(p.view());
   for (const Placed& p : outputs) out_views.push_back(p.view());
   const auto scratch_bytes = static_cast<int64_t>(op.scratch(in_views, out_views));
@@ -158,8 +159,9 @@ std::vector<Computation> large_computations() {
 
 // The functions of the standard library at infinities, zeros, NaN and far out, on the level in use.
 void check_edges(DType dtype) {
-  const Tensor edges =
-      cast(tensor<double>({0, -0.0, HUGE_VAL, -HUGE_VAL, std::nan(""), 1000, -1000, 1e-30, -1, 3e38}), dtype);
+  const Tensor edges = cast(tensor<double>({0, -0.0, HUGE_VAL, -HUGE_VAL, std::nan(""), 1000, -1000, 1e-30,
+                                            -1, 3e38, 88.5, 88.72, -87.5, 12345.5}),
+                            dtype);
   const Tensor x = cast(edges, DType::f64);
   const auto check = [&](const std::string& name, const Tensor& y, auto f) {
     const Tensor found = cast(y, DType::f64);
@@ -178,6 +180,8 @@ void check_edges(DType dtype) {
   check("log", log(edges), [](double v) { return std::log(v); });
   check("log1p", log1p(edges), [](double v) { return std::log1p(v); });
   check("sqrt", sqrt(edges), [](double v) { return std::sqrt(v); });
+  check("sin", sin(edges), [](double v) { return std::sin(v); });
+  check("cos", cos(edges), [](double v) { return std::cos(v); });
   check("tanh", tanh(edges), [](double v) { return std::tanh(v); });
   check("erf", erf(edges), [](double v) { return std::erf(v); });
   check("sigmoid", sigmoid(edges), [](double v) { return 1 / (1 + std::exp(-v)); });
@@ -189,19 +193,24 @@ void check_edges(DType dtype) {
 }  // namespace
 
 TEST_CASE("every op gives the same bits at sixteen addresses, and writes nothing beside its outputs") {
-  for (DType dtype : {DType::f32, DType::f64, DType::bf16, DType::i32})
-    for_each_op(dtype, [&](const std::vector<AnySample>& samples) {
-      for (const AnySample& sample : samples) {
-        const AnyOp& op = *sample.op;
-        if (!sample.in.empty() && op.alias(sample.in[0].view())) continue;
-        CAPTURE(to_string(op));
-        const auto expected = result_at(op, sample.in, 0);
-        bool same = true;
-        for (int64_t offset = 1; offset < 16; ++offset)
-          same = same && result_at(op, sample.in, offset) == expected;
-        CHECK(same);
-      }
-    });
+  const Restore restore;
+  for (const std::string& level : cpu::levels())
+    for (DType dtype : {DType::f32, DType::f64, DType::bf16, DType::i32}) {
+      cpu::set_level(level);
+      CAPTURE(level);
+      for_each_op(dtype, [&](const std::vector<AnySample>& samples) {
+        for (const AnySample& sample : samples) {
+          const AnyOp& op = *sample.op;
+          if (!sample.in.empty() && op.alias(sample.in[0].view())) continue;
+          CAPTURE(to_string(op));
+          const auto expected = result_at(op, sample.in, 0);
+          bool same = true;
+          for (int64_t first = 1; first < 16; ++first)
+            same = same && result_at(op, sample.in, first) == expected;
+          CHECK(same);
+        }
+      });
+    }
 }
 
 TEST_CASE("any number of threads gives the same bits") {

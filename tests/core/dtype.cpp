@@ -93,6 +93,45 @@ void check_rounding(int exponent_bits, int fraction_bits) {
   CHECK(T(-HUGE_VALF).bits == (infinity | 0x8000));
 }
 
+// Beside every midpoint, nearer to it than a float can be (or, for whole numbers, a double): rounded on the
+// way, x would land on the tie and then go to the even side. Cast, and written as an element.
+template <class T>
+void check_single_rounding(int exponent_bits, int fraction_bits) {
+  std::vector<double> x;
+  std::vector<int64_t> whole;
+  std::vector<uint16_t> x_nearest, whole_nearest;
+  const uint32_t infinity = ((1u << exponent_bits) - 1) << fraction_bits;
+  for (uint32_t bits = 0; bits + 1 < infinity; ++bits) {
+    const double a = decoded(bits, exponent_bits, fraction_bits),
+                 b = decoded(bits + 1, exponent_bits, fraction_bits), middle = (a + b) / 2;
+    for (double beside : {std::nextafter(middle, 0), middle, std::nextafter(middle, HUGE_VAL)})
+      for (double v : {beside, -beside})
+        x.push_back(v), x_nearest.push_back(nearest(v, exponent_bits, fraction_bits));
+    if (middle < 0x1p24 || middle >= 0x1p62) continue;
+    for (int64_t step : {-1, 0, 1})
+      for (int64_t sign : {-1, 1}) {
+        whole.push_back(sign * (static_cast<int64_t>(middle) + step));
+        const double side = step < 0 ? a : step > 0 ? b : middle;
+        whole_nearest.push_back(nearest(static_cast<double>(sign) * side, exponent_bits, fraction_bits));
+      }
+  }
+  const auto count_wrong = [](const auto& from, const std::vector<uint16_t>& expected) {
+    const Tensor y = cast(from_span(std::span(from), {static_cast<int64_t>(from.size())}), dtype_of<T>);
+    size_t wrong = 0;
+    for (size_t i = 0; i < expected.size(); ++i) wrong += y.data<T>()[i].bits != expected[i];
+    return wrong;
+  };
+  CHECK(count_wrong(x, x_nearest) == 0);
+  CHECK(count_wrong(whole, whole_nearest) == 0);
+  size_t wrong = 0;
+  for (size_t i = 0; i < x.size(); ++i) {
+    T written;
+    write_element(dtype_of<T>, x[i], &written);
+    wrong += written.bits != x_nearest[i];
+  }
+  CHECK(wrong == 0);
+}
+
 }  // namespace
 
 TEST_CASE("every half converts to the float it stands for, and back") { check_all_patterns<Half>(5, 10); }
@@ -115,15 +154,9 @@ TEST_CASE("cast converts all halves as the scalar conversion does") {
   CHECK(wrong == 0);
 }
 
-TEST_CASE("f64 becomes the nearest half in one rounding") {
-  // Rounded to f32 first, these land on a tie of f16 and then go the wrong way.
-  for (double x :
-       {1 + 0x1p-11 + 0x1p-40, 1 + 3 * 0x1p-11 - 0x1p-40, -(1 + 0x1p-11 + 0x1p-40), 0x1p-25 + 0x1p-60}) {
-    CAPTURE(x);
-    CHECK(cast(tensor<double>({x}), DType::f16).item<Half>().bits == nearest(x, 5, 10));
-  }
-  const double y = 1 + 0x1p-8 + 0x1p-40;
-  CHECK(cast(tensor<double>({y}), DType::bf16).item<BFloat16>().bits == nearest(y, 8, 7));
+TEST_CASE("f64 and whole numbers become the nearest half and bfloat16 in one rounding") {
+  check_single_rounding<Half>(5, 10);
+  check_single_rounding<BFloat16>(8, 7);
 }
 
 TEST_CASE("float to integer truncates, saturates, and takes NaN to 0") {

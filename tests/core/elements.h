@@ -34,8 +34,6 @@ To as(From x) {
     return as<To>(static_cast<float>(x));
   else if constexpr (std::is_same_v<To, bool>)
     return x != From(0);
-  else if constexpr (std::is_same_v<To, Half> || std::is_same_v<To, BFloat16>)
-    return To(static_cast<float>(x));
   else if constexpr (std::is_integral_v<To> && std::is_floating_point_v<From>) {
     using Limits = std::numeric_limits<To>;
     const auto wide = static_cast<long double>(x);

@@ -165,6 +165,28 @@ TEST_CASE("bounds and dtypes of draws are held") {
   CHECK_THROWS_AS(apply_one(Uniform{{2}}, {zeros({2})}), ShapeError);
 }
 
+TEST_CASE("a draw never rounds up to its upper bound, nor down below its lower one") {
+  for (DType dtype : {DType::f32, DType::f64, DType::f16, DType::bf16})
+    for (double low : {0.0, 1.0, -1.0, 1024.0, -1025.0, 1e-6, 3e4})
+      for (double width : {1.0, 0.5, 0x1p-10, 0x1p-20, 3.0}) {
+        const Tensor bounds = cast(tensor<double>({low, low + width}), dtype);
+        const double least = bounds[0].item(), end = bounds[1].item();
+        if (least == end) continue;
+        const Tensor x = rand({1000}, low, low + width, dtype, Generator(3));
+        CAPTURE(name_of(dtype));
+        CAPTURE(low);
+        CAPTURE(width);
+        CHECK(min(x).item() >= least);
+        CHECK(max(x).item() < end);
+      }
+  // This counter holds the largest u of f32, and only for that 1 + u is a tie that goes to 2.
+  const Generator largest(0);
+  largest.set(0, 2330056);
+  CHECK(max(rand({4}, 1, 2, DType::f32, largest)).item() == 2 - 0x1p-23);
+  CHECK(rand({3}, 2, 2)[0].item() == 2);
+  CHECK(max(rand({1000}, -1, 0, DType::f16, Generator(4))).item() < 0);
+}
+
 TEST_CASE("a state seen backwards is read and moved within itself") {
   const Tensor memory = tensor<uint64_t>({7, 0, 42, 43});
   const Generator backwards(flip(slice(memory, 0, 0, 2), 0));  // {seed 0, offset 7}

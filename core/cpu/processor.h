@@ -1,0 +1,19 @@
+// Which of the psABI's levels of x86-64 a processor is of, with the system it runs.
+#pragma once
+
+#include <cstdint>
+
+#include <varve/core/export.h>
+
+namespace varve::cpu {
+
+// What CPUID and XGETBV say of a processor: leaf 1 ECX, leaf 7 EBX, leaf 0x80000001 ECX, and the registers
+// that the system saves.
+struct Processor {
+  uint32_t leaf1, leaf7, extended, saved;
+};
+
+VARVE_API Processor this_processor();            // all 0 but on x86-64
+VARVE_API int x86_64_level(const Processor& p);  // 1 to 4
+
+}  // namespace varve::cpu

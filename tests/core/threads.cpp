@@ -1,0 +1,74 @@
+// The pool of threads: what it does when the system has no more of them.
+#include <dlfcn.h>
+#include <doctest/doctest.h>
+#include <pthread.h>
+
+#include <atomic>
+#include <cerrno>
+#include <climits>
+#include <string>
+
+#include <varve/core/cpu/threads.h>
+#include <varve/core/error.h>
+
+using namespace varve;
+
+namespace {
+// How many threads may still start.
+std::atomic<int> startable{INT_MAX};
+}  // namespace
+
+// In place of the C library's: fails as it does where there are no more threads.
+extern "C" [[gnu::visibility("default")]] int pthread_create(pthread_t* thread,
+                                                             const pthread_attr_t* attributes,
+                                                             void* (*run)(void*), void* argument) noexcept {
+  static const auto create = reinterpret_cast<decltype(&pthread_create)>(dlsym(RTLD_NEXT, "pthread_create"));
+  return startable-- > 0 ? create(thread, attributes, run, argument) : EAGAIN;
+}
+
+namespace {
+
+struct Scarce {
+  explicit Scarce(int count) { startable = count; }
+  ~Scarce() { startable = INT_MAX; }
+};
+
+// The pool's first use, before main: where no thread can start.
+const int first_size = [] {
+  const Scarce none(0);
+  return threads();
+}();
+
+int64_t sum_of_tasks() {
+  std::atomic<int64_t> sum{0};
+  cpu::parallel(1000, [&](int64_t i) { sum += i; });
+  return sum;
+}
+
+}  // namespace
+
+TEST_CASE("a process that can start no thread computes with its own") {
+  CHECK(first_size == 1);
+  CHECK(sum_of_tasks() == 499500);
+}
+
+TEST_CASE("threads that cannot start are an error, and the pool stays as it was") {
+  const int before = threads();
+  for (int started : {0, 1, 5}) {
+    const Scarce scarce(started);
+    const std::string found = "8 threads required, " + std::to_string(started + 1) + " could start";
+    CHECK_THROWS_WITH_AS(set_threads(8), doctest::Contains(found.c_str()), Error);
+    CHECK(threads() == before);
+    CHECK(sum_of_tasks() == 499500);
+  }
+  set_threads(8);
+  CHECK(threads() == 8);
+  CHECK(sum_of_tasks() == 499500);
+  set_threads(available_processors());
+}
+
+TEST_CASE("a pool ends however soon after its start") {
+  for (int i = 0; i < 500; ++i) set_threads(2 + i % 2);
+  CHECK(sum_of_tasks() == 499500);
+  set_threads(available_processors());
+}
