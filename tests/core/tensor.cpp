@@ -14,6 +14,8 @@
 #include <varve/core/ops/views.h>
 #include <varve/core/record.h>
 
+#include "tests/message.h"
+
 using namespace varve;
 
 namespace {
@@ -22,17 +24,6 @@ std::vector<T> values(const Tensor& t) {
   const Tensor plain = contiguous(t);
   return {plain.data<T>().begin(), plain.data<T>().end()};
 }
-// The message of what f throws, as E.
-template <class E, class F>
-std::string message_of(F&& f) {
-  try {
-    f();
-  } catch (const E& e) {
-    return e.what();
-  }
-  return "nothing was thrown";
-}
-bool contains(const std::string& text, const char* part) { return text.find(part) != std::string::npos; }
 }  // namespace
 
 TEST_CASE("tensors are made of a value, of values, and of ranges") {
