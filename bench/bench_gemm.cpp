@@ -1,16 +1,20 @@
 // Matrix products: ours in turn with Eigen's on the same data, and as a fraction of the multiply-add peak
-// that this run measured. Google Benchmark's options and JSON; cases are
-// gemm/<dtype>/<m>x<k>x<n>/threads:<t>.
+// that this run measured. Google Benchmark's options and JSON; cases are gemm/<dtype>/<m>x<k>x<n>/threads:<t>
+// and nothing more, so timing is paused for Eigen rather than manual, and no number of iterations is set.
 //
-// Counters: flops (a rate), of_peak (fraction of the peak of that many threads), of_eigen (the median, over
-// pairs run one after the other, of Eigen's time over ours), eigen_flops.
+// Counters, of the median: flops (a rate), of_peak (fraction of the peak of that many threads), of_eigen
+// (Eigen's time over ours in pairs run one after the other), eigen_flops.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <map>
 #include <string>
 #include <thread>
+#include <type_traits>
+#include <vector>
 
 #include <varve/bench/level_peers.h>
 #include <varve/core/cpu/level.h>
@@ -58,42 +62,80 @@ double median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
+// The operands of a product, and both ways to compute it.
+template <class T>
+class Products {
+ public:
+  Products(int64_t m, int64_t k, int64_t n) : m_(m), k_(k), n_(n) {}
+  double flops() const {
+    return 2.0 * static_cast<double>(m_) * static_cast<double>(k_) * static_cast<double>(n_);
+  }
+  void ours() const {
+    const varve::View in[] = {a_.view(), b_.view()}, out[] = {c_.view()};
+    varve::Matmul{}.run(varve::cpu_backend(), in, out, {});
+  }
+  void eigen() const {
+    const T *x = a_.template data<T>().data(), *y = b_.template data<T>().data();
+    T* z = peer_.view().template as<T>();
+    if constexpr (std::is_same_v<T, float>)
+      bench::peers().eigen_f32(m_, n_, k_, x, y, z);
+    else
+      bench::peers().eigen_f64(m_, n_, k_, x, y, z);
+  }
+
+ private:
+  static constexpr varve::DType kType = varve::dtype_of<T>;
+  int64_t m_, k_, n_;
+  varve::Tensor a_ = varve::randn({m_, k_}, kType), b_ = varve::randn({k_, n_}, kType);
+  varve::Tensor c_ = varve::zeros({m_, n_}, kType), peer_ = varve::zeros({m_, n_}, kType);
+};
+
+constexpr int kPairs = 7;  // at least, in each case
+
 template <class T>
 void gemm(benchmark::State& state, int64_t m, int64_t k, int64_t n, int threads) {
-  using namespace varve;
-  set_threads(threads);
+  varve::set_threads(threads);
   bench::peers().eigen_threads(threads);
   const double limit = peak_once<T>(threads);
-  const Tensor a = randn({m, k}, dtype_of<T>), b = randn({k, n}, dtype_of<T>), c = zeros({m, n}, dtype_of<T>);
-  const Tensor peer = zeros({m, n}, dtype_of<T>);
-  const View in[] = {a.view(), b.view()}, out[] = {c.view()};
-  const auto eigen = [&] {
-    const T *x = a.data<T>().data(), *y = b.data<T>().data();
-    T* z = peer.view().template as<T>();
-    if constexpr (std::is_same_v<T, float>)
-      bench::peers().eigen_f32(m, n, k, x, y, z);
-    else
-      bench::peers().eigen_f64(m, n, k, x, y, z);
+  const Products<T> products(m, k, n);
+  // Small products are timed several at a time.
+  const int repeats = static_cast<int>(std::max(1.0, 1e8 / products.flops()));
+  const auto seconds = [&](const auto& product) {
+    const auto start = Clock::now();
+    for (int i = 0; i < repeats; ++i) product();
+    return seconds_since(start) / repeats;
   };
-  const double flops = 2.0 * static_cast<double>(m) * static_cast<double>(k) * static_cast<double>(n);
-  const int repeats =
-      static_cast<int>(std::max(1.0, 2e7 / flops));  // small products are timed several at a time
+  // The threads of what ran before may still spin.
+  const auto settle = [&] {
+    if (threads > 1) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  };
   std::vector<double> ours, theirs, ratios;
-  for (auto _ : state) {
-    auto start = Clock::now();
-    for (int i = 0; i < repeats; ++i) Matmul{}.run(cpu_backend(), in, out, {});
-    ours.push_back(seconds_since(start));
-    start = Clock::now();
-    for (int i = 0; i < repeats; ++i) eigen();
-    theirs.push_back(seconds_since(start));
-    ratios.push_back(theirs.back() / ours.back());
-    state.SetIterationTime(ours.back() / repeats);
+  const auto time_ours = [&] {
+    settle();
+    state.ResumeTiming();
+    ours.push_back(seconds([&] { products.ours(); }));
+    state.PauseTiming();
+  };
+  const auto time_theirs = [&] {
+    settle();
+    theirs.push_back(seconds([&] { products.eigen(); }));
+  };
+  while (state.KeepRunningBatch(kPairs * repeats)) {
+    state.PauseTiming();
+    for (int pair = 0; pair < kPairs; ++pair) {
+      const bool ours_first = ratios.size() % 2 == 0;
+      if (ours_first) time_ours();
+      time_theirs();
+      if (!ours_first) time_ours();
+      ratios.push_back(theirs.back() / ours.back());
+    }
+    state.ResumeTiming();
   }
-  const double time = median(ours) / repeats;
-  state.counters["flops"] = flops / time;
-  state.counters["of_peak"] = flops / time / limit;
+  const double rate = products.flops() / median(ours);
+  state.counters["flops"] = rate;
+  state.counters["of_peak"] = rate / limit;
   state.counters["of_eigen"] = median(ratios);
-  state.counters["eigen_flops"] = flops * repeats / median(theirs);
+  state.counters["eigen_flops"] = products.flops() / median(theirs);
 }
 
 void add(int64_t m, int64_t k, int64_t n, int threads) {
@@ -103,8 +145,8 @@ void add(int64_t m, int64_t k, int64_t n, int threads) {
   };
   const auto f32 = [=](benchmark::State& s) { gemm<float>(s, m, k, n, threads); };
   const auto f64 = [=](benchmark::State& s) { gemm<double>(s, m, k, n, threads); };
-  benchmark::RegisterBenchmark(named("f32").c_str(), f32)->UseManualTime()->Unit(benchmark::kMicrosecond);
-  benchmark::RegisterBenchmark(named("f64").c_str(), f64)->UseManualTime()->Unit(benchmark::kMicrosecond);
+  benchmark::RegisterBenchmark(named("f32").c_str(), f32)->Unit(benchmark::kMicrosecond);
+  benchmark::RegisterBenchmark(named("f64").c_str(), f64)->Unit(benchmark::kMicrosecond);
 }
 
 }  // namespace

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <limits>
 
 #include <varve/io/gzip.h>
 
@@ -55,25 +54,28 @@ Spec read_header(const std::string& path, const io::Bytes& bytes) {
   return spec;
 }
 
-// Throws unless the payload is exactly what the header declares.
-void check_payload(const std::string& path, const Spec& spec, size_t header, size_t found) {
-  uint64_t required = size_of(spec.dtype);
+// What the header declares to follow it; what no file can hold is cut to kMost.
+constexpr uint64_t kMost = uint64_t{1} << 62;
+uint64_t payload_bytes(const Spec& spec) {
+  uint64_t bytes = size_of(spec.dtype);
   for (const int64_t size : spec.shape)
-    if (__builtin_mul_overflow(required, static_cast<uint64_t>(size), &required))
-      required = std::numeric_limits<uint64_t>::max();
-  if (required != found)
-    throw FormatError(path, header + std::min<uint64_t>(required, found),
-                      fmt::format("idx: {} bytes follow the header; required for {}{} are {}", found,
-                                  name_of(spec.dtype), to_string(spec.shape), required));
+    if (__builtin_mul_overflow(bytes, static_cast<uint64_t>(size), &bytes)) bytes = kMost;
+  return std::min(bytes, kMost);
 }
 
 }  // namespace
 
 Tensor read_idx(const std::string& path) {
-  const io::Bytes bytes = io::read_maybe_gzip(path);
-  const Spec spec = read_header(path, bytes);
+  const Spec spec = read_header(path, io::read_start(path, 4 + 4 * kMaxRank));
   const size_t header = 4 + 4 * static_cast<size_t>(spec.shape.rank()), width = size_of(spec.dtype);
-  check_payload(path, spec, header, bytes.size() - header);
+  const uint64_t required = payload_bytes(spec);
+  // One byte more than declared shows that there are too many; no others are read or inflated.
+  const io::Bytes bytes = io::read_start(path, header + required + 1);
+  if (const uint64_t found = bytes.size() - header; found != required)
+    throw FormatError(path, header + std::min(required, found),
+                      fmt::format("idx: {} bytes follow the header; required for {}{} are {}",
+                                  found > required ? "more" : std::to_string(found), name_of(spec.dtype),
+                                  to_string(spec.shape), required));
   const Tensor out(make_value(cpu_backend(), spec));
   auto* to = static_cast<std::byte*>(out.view().data);
   for (size_t at = header; at < bytes.size(); at += width, to += width)

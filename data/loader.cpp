@@ -60,7 +60,10 @@ T number_in(const NamedTensors& state, const char* name) {
 }  // namespace
 
 std::vector<int64_t> permutation(int64_t count, uint64_t seed, uint64_t epoch) {
-  std::vector<int64_t> order(static_cast<size_t>(count));
+  std::vector<int64_t> order;
+  if (const size_t most = order.max_size(); static_cast<size_t>(count) > most)  // a negative one, too
+    throw Error(fmt::format("permutation: count = {}; required is 0 to {}", count, most));
+  order.resize(static_cast<size_t>(count));
   std::iota(order.begin(), order.end(), int64_t{0});
   Words words(seed, epoch);
   for (size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[words.below(i)]);

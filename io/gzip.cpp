@@ -5,6 +5,7 @@
 #include <zlib.h>
 
 #include <algorithm>
+#include <array>
 #include <new>
 
 #include <varve/core/error.h>
@@ -15,23 +16,21 @@ namespace {
 
 constexpr int kGzipOnly = MAX_WBITS + 16;
 constexpr uint64_t kFirstBytes = 64 * 1024, kPieceBytes = uint64_t{1} << 30;  // zlib counts in 32 bits
-constexpr uint64_t kMostBytes = uint64_t{1} << 62;                            // its double still fits
 
 class Inflater {
  public:
-  Inflater(const std::string& path, const Bytes& in, uint64_t max_bytes)
-      : path_(path), in_(in), max_bytes_(std::min(max_bytes, kMostBytes)) {
+  Inflater(const std::string& path, const Bytes& in, uint64_t count) : path_(path), in_(in), count_(count) {
     if (::inflateInit2(&stream_, kGzipOnly) != Z_OK) throw std::bad_alloc();
   }
   ~Inflater() { ::inflateEnd(&stream_); }
   Inflater(const Inflater&) = delete;
   Inflater& operator=(const Inflater&) = delete;
 
-  Bytes all() {
+  Bytes start() {
     do {
       ::inflateReset(&stream_);
       member();
-    } while (at_ < in_.size());
+    } while (at_ < in_.size() && made_ < count_);
     out_.resize(made_);
     return std::move(out_);
   }
@@ -39,9 +38,9 @@ class Inflater {
  private:
   [[noreturn]] void fail(const std::string& found) const { throw FormatError(path_, at_, "gzip: " + found); }
 
-  // One member, whose checksum and length zlib compares.
+  // One member, whose checksum and length zlib compares at its end.
   void member() {
-    for (int code = Z_OK; code != Z_STREAM_END;) {
+    for (int code = Z_OK; code != Z_STREAM_END && made_ < count_;) {
       if (made_ == out_.size()) grow();
       const uint64_t given = std::min<uint64_t>(in_.size() - at_, kPieceBytes);
       const uint64_t room = std::min<uint64_t>(out_.size() - made_, kPieceBytes);
@@ -52,8 +51,6 @@ class Inflater {
       code = ::inflate(&stream_, Z_NO_FLUSH);
       at_ += given - stream_.avail_in;
       made_ += room - stream_.avail_out;
-      if (made_ > max_bytes_)
-        fail(fmt::format("inflates to more than {} bytes; raise max_bytes", max_bytes_));
       if (code == Z_MEM_ERROR) throw std::bad_alloc();
       if (code == Z_BUF_ERROR && stream_.avail_out > 0) fail("the data is cut short");
       if (code != Z_OK && code != Z_STREAM_END && code != Z_BUF_ERROR)
@@ -61,29 +58,25 @@ class Inflater {
     }
   }
 
-  // One byte above the limit, so that data of exactly max_bytes_ has room to end, and more than that shows.
-  void grow() { out_.resize(std::min(std::max(kFirstBytes, 2 * made_), max_bytes_ + 1)); }
+  void grow() { out_.resize(std::min(std::max(kFirstBytes, 2 * made_), count_)); }
 
   const std::string& path_;
   const Bytes& in_;
-  uint64_t max_bytes_, at_ = 0, made_ = 0;
+  uint64_t count_, at_ = 0, made_ = 0;
   Bytes out_;
   z_stream stream_{};
 };
 
 }  // namespace
 
-Bytes read_file(const std::string& path) {
+Bytes read_start(const std::string& path, uint64_t count) {
   const File file(path);
-  Bytes bytes(file.size());
+  constexpr std::array kMagic{std::byte{0x1f}, std::byte{0x8b}};
+  std::array<std::byte, 2> magic{};
+  if (file.size() >= magic.size()) file.read_at(0, magic);
+  Bytes bytes(magic == kMagic ? file.size() : std::min(count, file.size()));
   file.read_at(0, bytes);
-  return bytes;
-}
-
-Bytes read_maybe_gzip(const std::string& path, uint64_t max_bytes) {
-  Bytes bytes = read_file(path);
-  if (bytes.size() < 2 || bytes[0] != std::byte{0x1f} || bytes[1] != std::byte{0x8b}) return bytes;
-  return Inflater(path, bytes, max_bytes).all();
+  return magic == kMagic ? Inflater(path, bytes, count).start() : bytes;
 }
 
 }  // namespace varve::io

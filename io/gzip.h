@@ -1,4 +1,4 @@
-// Whole files in memory, inflated where they are gzip's (RFC 1952).
+// Files in memory, inflated where they are gzip's (RFC 1952), and no more of them than asked for.
 #pragma once
 
 #include <cstdint>
@@ -8,10 +8,9 @@
 
 namespace varve::io {
 
-// The bytes of a file; IoError when it cannot be read.
-VARVE_API Bytes read_file(const std::string& path);
-// The same, but what starts with 1f 8b is inflated, all its members. FormatError when that is damaged, cut
-// short, or larger than `max_bytes`: memory grows with what is really inflated, and never beyond that.
-VARVE_API Bytes read_maybe_gzip(const std::string& path, uint64_t max_bytes = uint64_t{4} << 30);
+// The first `count` bytes of a file, or all where it has fewer: what starts with 1f 8b is inflated, all its
+// members, and no further than that. IoError when it cannot be read; FormatError when it is damaged or cut
+// short, which shows where a member is read to its end.
+VARVE_API Bytes read_start(const std::string& path, uint64_t count);
 
 }  // namespace varve::io

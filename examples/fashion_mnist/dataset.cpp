@@ -1,5 +1,6 @@
 #include "dataset.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 
@@ -16,23 +17,38 @@ Tensor read_part(const fs::path& folder, const char* name) {
   return data::read_idx(fs::exists(plain) ? plain.string() : plain.string() + ".gz");
 }
 
-Dataset from_folder(const fs::path& folder) {
-  return {read_part(folder, "train-images-idx3-ubyte"),
-          cast(read_part(folder, "train-labels-idx1-ubyte"), DType::i64),
-          read_part(folder, "t10k-images-idx3-ubyte"),
-          cast(read_part(folder, "t10k-labels-idx1-ubyte"), DType::i64)};
+NamedTensors from_folder(const fs::path& folder) {
+  return {{"train_images", read_part(folder, "train-images-idx3-ubyte")},
+          {"train_labels", read_part(folder, "train-labels-idx1-ubyte")},
+          {"test_images", read_part(folder, "t10k-images-idx3-ubyte")},
+          {"test_labels", read_part(folder, "t10k-labels-idx1-ubyte")}};
 }
 
-Dataset from_file(const fs::path& file) {
-  const NamedTensors parts = load(file.string());
-  const auto part = [&](const char* name) {
-    const Tensor* found = parts.find(name);
-    if (!found)
-      throw Error(file.string() + ": no tensor '" + name + "'; required is a Fashion-MNIST .varve file");
-    return *found;
-  };
-  return {part("train_images"), cast(part("train_labels"), DType::i64), part("test_images"),
-          cast(part("test_labels"), DType::i64)};
+// The part of that name, which is what `required` says; else an Error.
+template <class Test>
+Tensor checked(const NamedTensors& parts, const std::string& name, const char* required, Test test) {
+  const Tensor* part = parts.find(name);
+  if (part && part->dtype() == DType::u8 && test(*part)) return *part;
+  const std::string found =
+      part ? "is " + std::string(name_of(part->dtype())) + to_string(part->shape()) : "is missing";
+  throw Error("Fashion-MNIST's " + name + " " + found + "; required are " + required);
+}
+
+Tensor images(const NamedTensors& parts, const std::string& name) {
+  return checked(parts, name, "one or more images, u8[N, 28, 28]", [](const Tensor& t) {
+    return t.rank() == 3 && t.size(0) > 0 && t.size(1) == 28 && t.size(2) == 28;
+  });
+}
+
+Tensor labels(const NamedTensors& parts, const std::string& name, const Tensor& of) {
+  const Tensor labels =
+      checked(parts, name, "as many labels as images, each 0 to 9, u8[N]", [&](const Tensor& t) {
+        if (t.rank() != 1 || t.size(0) != of.size(0)) return false;
+        const Tensor packed = contiguous(t);
+        return std::ranges::all_of(packed.data<uint8_t>(),
+                                   [](uint8_t label) { return label < kClassNames.size(); });
+      });
+  return cast(labels, DType::i64);
 }
 
 }  // namespace
@@ -41,5 +57,7 @@ Dataset load_dataset(const std::string& folder_or_file) {
   fs::path from = folder_or_file;
   if (from.empty()) from = fs::exists(kDebianFolder) ? kDebianFolder : FASHION_MNIST_SUBSET;
   std::fprintf(stderr, "data: %s\n", from.c_str());
-  return fs::is_directory(from) ? from_folder(from) : from_file(from);
+  const NamedTensors parts = fs::is_directory(from) ? from_folder(from) : load(from.string());
+  const Tensor train = images(parts, "train_images"), test = images(parts, "test_images");
+  return {train, labels(parts, "train_labels", train), test, labels(parts, "test_labels", test)};
 }

@@ -15,5 +15,6 @@ inline constexpr std::array kClassNames{"T-shirt", "trouser", "pullover", "dress
                                         "sandal",  "shirt",   "sneaker",  "bag",   "ankle boot"};
 
 // The four IDX files of a folder, or a .varve file that holds the same tensors. An empty name: Debian's
-// package dataset-fashion-mnist where it is installed, else the subset that comes with varve.
+// package dataset-fashion-mnist where it is installed, else the subset that comes with varve. Error where the
+// images are not 28 x 28, or the labels are not 0 to 9 and one for each image.
 Dataset load_dataset(const std::string& folder_or_file);

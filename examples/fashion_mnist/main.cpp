@@ -1,8 +1,33 @@
 // Trains a 784-256-10 network on Fashion-MNIST and keeps it three ways: state dict, whole model, checkpoint.
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <string>
+#include <string_view>
 
 #include "training.h"
+
+namespace {
+
+// As a shell reads it back.
+std::string quoted(const std::string& word) {
+  constexpr std::string_view kPlain =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./=:,+@%";
+  if (!word.empty() && word.find_first_not_of(kPlain) == std::string::npos) return word;
+  std::string out = "'";
+  for (const char c : word) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return out + "'";
+}
+
+// The command given, but going on from the checkpoint.
+std::string resume_command(const char* program, const CLI::App& app, const std::string& checkpoint) {
+  std::string out = quoted(program);
+  for (const CLI::Option* option : app.get_options())
+    if (option->count() && option->get_name() != "--resume")
+      out += " " + option->get_name() + " " + quoted(option->results().back());
+  return out + " --resume " + quoted(checkpoint);
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
   const auto kAtLeastOne = CLI::Range(int64_t{1}, int64_t{1} << 40);
@@ -38,7 +63,12 @@ int main(int argc, char** argv) {
     if (threads) varve::set_threads(threads);
     const Dataset dataset = load_dataset(data);
     Training training(dataset, options);
-    if (!training.run()) return 130;
+    if (!training.run()) {
+      std::fprintf(stderr, "interrupted after step %ld; to go on:\n  %s\n",
+                   static_cast<long>(training.step()),
+                   resume_command(argv[0], app, training.checkpoint_path()).c_str());
+      return 130;
+    }
     training.save_model();
     std::printf("test accuracy %.4f\n", training.test_accuracy());
     return 0;

@@ -1,8 +1,9 @@
-// A progress bar on a terminal, a plain line now and then elsewhere.
+// A progress bar on a terminal, a plain line every few seconds and at an epoch's end elsewhere.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
+#include <string>
 
 class Progress {
  public:
@@ -10,11 +11,11 @@ class Progress {
   // After a batch: what it had of loss, correct answers and images.
   void add(double loss, int64_t correct, int64_t images);
   void finish();
-  double mean_loss() const { return images_ ? loss_ / static_cast<double>(images_) : 0; }
 
  private:
   using Clock = std::chrono::steady_clock;
   void show(bool last);
+  std::string numbers(bool last) const;
 
   int64_t epoch_, epochs_, first_, batch_, batches_;
   double loss_ = 0;

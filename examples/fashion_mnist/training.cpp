@@ -1,8 +1,12 @@
 #include "training.h"
 
-#include <csignal>
+#include <signal.h>
+#include <unistd.h>
+
+#include <cerrno>
 #include <cstdio>
 #include <filesystem>
+#include <system_error>
 
 #include "progress.h"
 
@@ -10,10 +14,28 @@ using namespace varve;
 
 namespace {
 
-volatile std::sig_atomic_t interrupted = 0;
+volatile sig_atomic_t interrupted = 0;
 
 // Bytes 0 to 255 as numbers 0 to 1.
 Tensor pixels(const Tensor& images) { return cast(images, DType::f32) / 255.0; }
+
+// The first SIGINT asks for an end after this step; a second one ends the program at once.
+void watch_interrupts() {
+  struct sigaction action {};
+  action.sa_handler = [](int) { interrupted = 1; };
+  action.sa_flags = SA_RESTART | static_cast<int>(SA_RESETHAND);
+  ::sigaction(SIGINT, &action, nullptr);
+}
+
+// What cannot be kept is better known before the training than after it.
+void make_folder(const std::string& folder) {
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  if (!error && ::access(folder.c_str(), W_OK | X_OK) != 0) error.assign(errno, std::generic_category());
+  if (error)
+    throw IoError(folder, error.value(),
+                  "--out: cannot write there; required is a folder, or where to make one");
+}
 
 Mlp seeded_model(uint64_t seed) {
   manual_seed(seed);
@@ -29,19 +51,24 @@ Training::Training(const Dataset& data, Options options)
       adam_(named_parameters(model_), {.lr = options_.lr.value_or(0.001)}),
       loader_(data.train_images, data.train_labels,
               {.batch_size = options_.batch, .shuffle = true, .seed = options_.seed}) {
-  std::filesystem::create_directories(options_.out);
+  make_folder(options_.out);
   label(model_);
   if (!options_.resume.empty()) resume();
-  std::signal(SIGINT, [](int) { interrupted = 1; });
+  watch_interrupts();
 }
 
 void Training::resume() {
   const Checkpoint saved = load_checkpoint(options_.resume);
-  load_state_dict(model_, saved.model);
-  adam_.load_state_dict(saved.optimizer);
+  try {
+    load_state_dict(model_, saved.model);
+    adam_.load_state_dict(saved.optimizer);
+    loader_.load_state_dict(saved.loader);
+    load_into({{"default", default_generator().state()}}, saved.random);
+  } catch (const Error& e) {
+    throw Error("--resume " + options_.resume +
+                ": a checkpoint of another network or other options: " + e.what());
+  }
   if (options_.lr) adam_.set_lr(*options_.lr);
-  loader_.load_state_dict(saved.loader);
-  load_into({{"default", default_generator().state()}}, saved.random);
   step_ = saved.step;
   loss_ = saved.loss;
   std::fprintf(stderr, "resumed %s: epoch %ld, step %ld, loss %.4f\n", options_.resume.c_str(),
@@ -83,13 +110,11 @@ bool Training::run_epoch(CompiledStep& step) {
     loss_ = result[0].item();
     progress.add(loss_, result[1].item<int64_t>(), batch->targets.size(0));
     ++step_;
-    if (step_ == options_.kill_at_step) std::raise(SIGKILL);
+    if (step_ == options_.kill_at_step) ::raise(SIGKILL);
     if (interrupted || (options_.checkpoint_every && step_ % options_.checkpoint_every == 0))
       save_checkpoint();
     if (interrupted) {
       progress.finish();
-      std::fprintf(stderr, "interrupted after step %ld; go on with --resume %s\n", static_cast<long>(step_),
-                   checkpoint_path().c_str());
       return false;
     }
   }

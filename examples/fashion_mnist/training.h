@@ -25,8 +25,9 @@ struct Options {
 class Training {
  public:
   Training(const Dataset& data, Options options);
-  // To the last epoch, or until interrupted; false if interrupted.
+  // To the last epoch, or until interrupted (SIGINT): false then, and the checkpoint is written.
   bool run();
+  int64_t step() const { return step_; }
   double test_accuracy() const;
   // The state dict and the whole model.
   void save_model() const;

@@ -3,41 +3,26 @@
 #include <varve/data/idx.h>
 
 #include <doctest/doctest.h>
-#include <stdlib.h>
+#include <zlib.h>
 
 #include <algorithm>
 #include <bit>
 #include <cstring>
-#include <filesystem>
-#include <fstream>
 
 #include <varve/core/ops/pointwise.h>
 #include <varve/core/ops/views.h>
 
 #include "tests/fixture.h"
+#include "tests/io/temporary_folder.h"
 
 using namespace varve;
 
 namespace {
 
-// A fresh folder, removed at the end.
-class Folder {
- public:
-  Folder() {
-    std::string name = (std::filesystem::temp_directory_path() / "varve-idx-XXXXXX").string();
-    REQUIRE(mkdtemp(name.data()));
-    path_ = name;
-  }
-  ~Folder() { std::filesystem::remove_all(path_); }
-  std::string write(const std::string& bytes) const {
-    const std::string path = (path_ / "file").string();
-    std::ofstream(path, std::ios::binary).write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-    return path;
-  }
-
- private:
-  std::filesystem::path path_;
-};
+std::string write(const test::TemporaryFolder& folder, const std::string& bytes) {
+  test::put(folder / "file", test::bytes_of(bytes));
+  return folder / "file";
+}
 
 uint32_t crc32(const std::string& bytes) {
   uint32_t crc = ~0u;
@@ -84,20 +69,20 @@ std::string encode(char type, const Tensor& t) {
 
 template <Element T>
 void round_trip(char type) {
-  const Folder folder;
+  const test::TemporaryFolder folder;
   for (const Shape& shape : {Shape{}, Shape{0}, Shape{7}, Shape{2, 3}, Shape{3, 1, 2, 2}}) {
     const auto count = static_cast<double>(numel(shape));
     const Tensor t = reshape(cast(arange(0, count, 1, DType::f64) * 1.375 - 3, dtype_of<T>), shape);
     const std::string bytes = encode<T>(type, t);
-    CHECK(test::identical(data::read_idx(folder.write(bytes)), t));
-    CHECK(test::identical(data::read_idx(folder.write(gzip(bytes))), t));
+    CHECK(test::identical(data::read_idx(write(folder, bytes)), t));
+    CHECK(test::identical(data::read_idx(write(folder, gzip(bytes))), t));
   }
 }
 
 // The byte a FormatError points at, or -1 if the file is read.
-int64_t fault(const Folder& folder, const std::string& bytes) {
+int64_t fault(const test::TemporaryFolder& folder, const std::string& bytes) {
   try {
-    data::read_idx(folder.write(bytes));
+    data::read_idx(write(folder, bytes));
   } catch (const FormatError& e) {
     CHECK(std::string(e.what()).find("idx: ") != std::string::npos);
     return static_cast<int64_t>(e.offset());
@@ -117,27 +102,27 @@ TEST_CASE("every IDX type is read, plain and compressed") {
 }
 
 TEST_CASE("an IDX file cut at any byte, or with one too many, is an error that says where") {
-  const Folder folder;
+  const test::TemporaryFolder folder;
   const std::string whole = encode<int16_t>(0x0B, reshape(arange(0, 12, 1, DType::i16), {2, 3, 2}));
   REQUIRE(fault(folder, whole) == -1);
   for (size_t length = 0; length < whole.size(); ++length) {
     CAPTURE(length);
     if (length > 0) CHECK(fault(folder, whole.substr(0, length)) == static_cast<int64_t>(length));
-    if (length == 0) CHECK_THROWS_AS(data::read_idx(folder.write("")), Error);
+    if (length == 0) CHECK_THROWS_AS(data::read_idx(write(folder, "")), Error);
   }
   CHECK(fault(folder, whole + '\0') == static_cast<int64_t>(whole.size()));
 }
 
 TEST_CASE("an IDX file cut within its gzip stream is an error") {
-  const Folder folder;
+  const test::TemporaryFolder folder;
   const std::string whole = gzip(encode<uint8_t>(0x08, full({50}, 7, DType::u8)));
   REQUIRE(fault(folder, whole) == -1);
   for (size_t length = 2; length < whole.size(); ++length)
-    CHECK_THROWS_AS(data::read_idx(folder.write(whole.substr(0, length))), FormatError);
+    CHECK_THROWS_AS(data::read_idx(write(folder, whole.substr(0, length))), FormatError);
 }
 
 TEST_CASE("a wrong magic number is an error at its byte") {
-  const Folder folder;
+  const test::TemporaryFolder folder;
   const std::string payload(6, '\1');
   for (int type = 0; type < 256; ++type) {
     const bool known = type >= 0x08 && type <= 0x0E && type != 0x0A;
@@ -149,11 +134,30 @@ TEST_CASE("a wrong magic number is an error at its byte") {
 }
 
 TEST_CASE("sizes that overflow or promise more than the file holds are errors, and allocate nothing") {
-  const Folder folder;
+  const test::TemporaryFolder folder;
   const std::string payload(16, '\1');
   CHECK(fault(folder, header(0x08, {0xFFFFFFFF}) + payload) == 24);
   CHECK(fault(folder, header(0x0E, {0xFFFFFFFF, 0xFFFFFFFF, 0xFFFFFFFF}) + payload) == 32);
   CHECK(fault(folder, header(0x08, {0x10000, 0x10000, 0x10000, 0x10000}) + payload) == 36);  // 2^64 bytes
   CHECK(fault(folder, header(0x08, {0}) + payload) == 8);
   CHECK_THROWS_AS(data::read_idx("/nonexistent/file"), IoError);
+}
+
+TEST_CASE("what inflates to more than its header declares is refused as soon as that shows") {
+  const test::TemporaryFolder folder;
+  const size_t bomb = size_t{64} << 20;
+  const std::string small = header(0x08, {2, 3}) + std::string(6, '\1');
+  const gzFile out = ::gzopen((folder / "file").c_str(), "wb1");
+  REQUIRE(::gzwrite(out, small.data(), static_cast<unsigned>(small.size())) > 0);
+  const std::string zeros(size_t{1} << 20, '\0');
+  for (size_t written = 0; written < bomb; written += zeros.size())
+    REQUIRE(::gzwrite(out, zeros.data(), static_cast<unsigned>(zeros.size())) > 0);
+  REQUIRE(::gzclose(out) == Z_OK);
+  // Its checksum is wrong, which only a reader that inflates all of it finds out.
+  io::Bytes bytes = test::contents(folder / "file");
+  REQUIRE(bytes.size() < bomb / 100);
+  bytes[bytes.size() - 8] ^= std::byte{1};
+  test::put(folder / "file", bytes);
+  CHECK_THROWS_WITH_AS(data::read_idx(folder / "file"),
+                       doctest::Contains("idx: more bytes follow the header"), FormatError);
 }

@@ -92,6 +92,14 @@ TEST_CASE("the order is a function of seed and epoch alone") {
   }
 }
 
+TEST_CASE("no permutation is of fewer than none, or of more than memory can number") {
+  CHECK(data::permutation(0, 1, 0).empty());
+  for (const int64_t count : {int64_t{-1}, INT64_MIN, INT64_MAX}) {
+    CAPTURE(count);
+    CHECK_THROWS_WITH_AS(data::permutation(count, 1, 0), doctest::Contains("permutation: count = "), Error);
+  }
+}
+
 TEST_CASE("every permutation is equally likely") {
   std::map<std::vector<int64_t>, int> counts;
   constexpr int kEach = 200, kDraws = 24 * kEach;
