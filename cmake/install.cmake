@@ -11,9 +11,9 @@ install(FILES ${CMAKE_CURRENT_BINARY_DIR}/varve-config.cmake ${CMAKE_CURRENT_BIN
   DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/varve)
 
 if(BUILD_SHARED_LIBS)
-  set(varve_pc_private "Requires.private: fmt zlib")
+  set(varve_pc_private "Requires.private: fmt zlib libzstd")
 else()
-  set(varve_pc_private "Requires: fmt zlib")
+  set(varve_pc_private "Requires: fmt zlib libzstd")
   set(varve_pc_flags " -DVARVE_STATIC")
 endif()
 configure_file(cmake/varve.pc.in varve.pc @ONLY)

@@ -18,7 +18,8 @@ namespace {
 struct Item {
   Value value;
   Extent extent;
-  explicit Item(const Value& v) : value(v), extent(extent_of(v.offset, v.dtype, v.shape, v.strides)) {}
+  explicit Item(const Value& v)
+      : value(v), extent(extent_of(v.offset, static_cast<int64_t>(size_of(v.dtype)), v.shape, v.strides)) {}
 };
 using Group = std::vector<size_t>;  // of items that overlap, ascending
 

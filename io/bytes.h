@@ -17,15 +17,12 @@ namespace varve::io {
 
 static_assert(std::endian::native == std::endian::little, "tensor data is stored as it lies in memory");
 
-class ByteWriter {
+class VARVE_API ByteWriter {
  public:
   template <class T>
   requires std::is_arithmetic_v<T>
   void number(T value) { raw(std::as_bytes(std::span(&value, 1))); }
-  void raw(std::span<const std::byte> bytes) {
-    bytes_.resize(bytes_.size() + bytes.size());
-    std::copy(bytes.begin(), bytes.end(), bytes_.end() - static_cast<ptrdiff_t>(bytes.size()));
-  }
+  void raw(std::span<const std::byte> bytes);
   // The length as u64, then the bytes.
   void counted(std::span<const std::byte> bytes) {
     number(uint64_t{bytes.size()});

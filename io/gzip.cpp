@@ -9,7 +9,7 @@
 #include <new>
 
 #include <varve/core/error.h>
-#include <varve/io/file.h>
+#include <varve/io/source.h>
 
 namespace varve::io {
 namespace {
@@ -70,12 +70,12 @@ class Inflater {
 }  // namespace
 
 Bytes read_start(const std::string& path, uint64_t count) {
-  const File file(path);
+  const SourcePtr file = open_file(path);
   constexpr std::array kMagic{std::byte{0x1f}, std::byte{0x8b}};
   std::array<std::byte, 2> magic{};
-  if (file.size() >= magic.size()) file.read_at(0, magic);
-  Bytes bytes(magic == kMagic ? file.size() : std::min(count, file.size()));
-  file.read_at(0, bytes);
+  if (file->size() >= magic.size()) file->read_at(0, magic);
+  Bytes bytes(magic == kMagic ? file->size() : std::min(count, file->size()));
+  file->read_at(0, bytes);
   return magic == kMagic ? Inflater(path, bytes, count).start() : bytes;
 }
 

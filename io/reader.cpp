@@ -1,224 +1,197 @@
-// Reads a container and trusts none of it: the frame first, then the index, then each block into memory of
-// its own. Memory is asked for only for bytes that the file has.
+// Reads a container: first what the footer and the index say, all of it checked, then what is asked for.
+#include <varve/io/reader.h>
+
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <unordered_set>
+#include <numeric>
+#include <unordered_map>
 
+#include <varve/core/record.h>
 #include <varve/io/bytes.h>
-#include <varve/io/checksum.h>
-#include <varve/io/container.h>
-#include <varve/io/file.h>
-#include <varve/io/layout.h>
+#include <varve/io/loading.h>
 
 namespace varve::io {
 namespace {
 
-struct StorageEntry {
-  uint64_t offset = 0, bytes = 0;
-  const MetaList* checksums = nullptr;
-  std::string users;  // the tensors in it, for messages
-};
-struct TensorEntry {
-  std::string name;
-  size_t storage = 0;
-  Value value;  // its storage comes last
-};
+template <class T>
+T fixed(const Source& source, uint64_t offset) {
+  T value;
+  source.read_at(offset, std::as_writable_bytes(std::span(&value, 1)));
+  return value;
+}
 
-class Reader {
- public:
-  explicit Reader(const std::string& path) : file_(path) {}
+template <class T>
+uint64_t own_checksum(const T& frame) {
+  return checksum(std::as_bytes(std::span(&frame, 1)).first(sizeof frame - sizeof frame.checksum));
+}
 
-  Container read() {
-    read_frame();
-    const Meta index = read_index();
-    Container out;
-    std::vector<StorageEntry> storages;
-    std::vector<TensorEntry> tensors;
-    try {
-      out.kind = index.at("kind").as_string();
-      out.meta = index.at("meta");
-      storages = storages_of(index.at("storages").as_list());
-      tensors = tensors_of(index.at("tensors").as_list(), storages);
-    } catch (const FormatError&) {
-      throw;
-    } catch (const Error& e) {  // a value of the wrong type, an unknown dtype, too many axes
-      fail(footer_.index_offset, fmt::format("the index is wrong: {}", e.what()));
-    }
-    load(storages, tensors, out.tensors);
-    return out;
-  }
+// A bool of another value would be undefined behaviour in whoever reads it.
+bool are_truths(const View& view, int axis = 0) {
+  if (view.numel() == 0) return true;
+  if (axis == view.rank()) return *view.as<uint8_t>() <= 1;
+  for (int64_t i = 0; i < view.shape[axis]; ++i)
+    if (!are_truths(view.at(i * view.strides[axis]), axis + 1)) return false;
+  return true;
+}
 
- private:
-  [[noreturn]] void fail(uint64_t offset, const std::string& found) const {
-    throw FormatError(file_.path(), offset, found);
-  }
-
-  void read_frame() {
-    const uint64_t size = file_.size();
-    Header header;
-    file_.read_at(0, std::as_writable_bytes(std::span(&header, 1)));
-    check_magic(header.magic);
-    if (header.byte_order != kByteOrder) fail(12, "the byte order is not little-endian, or is damaged");
-    if (header.major != kMajor)
-      fail(8,
-           fmt::format("version {}.{}; this program reads version {}", header.major, header.minor, kMajor));
-    if (size < sizeof header + sizeof footer_) fail(size, "the file is cut short before its footer");
-    const uint64_t at = size - sizeof footer_;
-    file_.read_at(at, std::as_writable_bytes(std::span(&footer_, 1)));
-    if (footer_.checksum != checksum(frame(header, footer_)))
-      fail(at, "header and footer do not match their checksum; the file is cut short, extended or damaged");
-    if (footer_.file_bytes != size)
-      fail(at, fmt::format("the file has {} bytes, its footer says {}", size, footer_.file_bytes));
-    if (footer_.index_offset < sizeof header || footer_.index_offset > at ||
-        footer_.index_bytes != at - footer_.index_offset)
-      fail(at, "the index does not lie between the header and the footer");
-  }
-
-  void check_magic(const std::array<uint8_t, 8>& magic) const {
-    if (magic == kMagic) return;
-    if (std::equal(magic.begin() + 1, magic.begin() + 4, kMagic.begin() + 1))
-      fail(0, "a .varve file changed by a transfer in text mode, or damaged; transfer it again as binary");
-    fail(0, "not a .varve file");
-  }
-
-  Meta read_index() const {
-    Bytes bytes(footer_.index_bytes);
-    file_.read_at(footer_.index_offset, bytes);
-    if (checksum(bytes) != footer_.index_checksum) fail(footer_.index_offset, "the index is damaged");
-    try {
-      return decode(bytes);
-    } catch (const Error& e) {
-      fail(footer_.index_offset, fmt::format("the index is wrong: {}", e.what()));
-    }
-  }
-
-  // Blocks follow each other at exactly the places their sizes give, up to the index.
-  std::vector<StorageEntry> storages_of(const MetaList& list) const {
-    std::vector<StorageEntry> out;
-    uint64_t end = sizeof(Header);
-    for (const Meta& entry : list) {
-      StorageEntry s;
-      s.offset = static_cast<uint64_t>(entry.at("offset").as_int());
-      s.bytes = static_cast<uint64_t>(entry.at("bytes").as_int());
-      s.checksums = &entry.at("checksums").as_list();
-      const auto wrong = [&](std::string_view what) {
-        fail(footer_.index_offset,
-             fmt::format("storage {} at {} of {} bytes {}", out.size(), s.offset, s.bytes, what));
-      };
-      if (s.offset != place(end, s.bytes)) wrong("does not follow the one before it");
-      if (s.offset > footer_.index_offset || s.bytes > footer_.index_offset - s.offset)
-        wrong("reaches beyond the data");
-      if (s.checksums->size() != chunks(s.bytes)) wrong(fmt::format("has {} checksums", s.checksums->size()));
-      end = s.offset + s.bytes;
-      out.push_back(std::move(s));
-    }
-    if (end != footer_.index_offset) fail(end, "bytes between the data and the index belong to nothing");
-    return out;
-  }
-
-  static Dims dims_of(const MetaList& list) {
-    Dims dims;
-    for (const Meta& d : list) dims.push_back(d.as_int());
-    return dims;
-  }
-
-  std::vector<TensorEntry> tensors_of(const MetaList& list, std::vector<StorageEntry>& storages) const {
-    std::vector<TensorEntry> out;
-    std::unordered_set<std::string_view> names;
-    for (const Meta& entry : list) {
-      const std::string& name = entry.at("name").as_string();
-      if (!names.insert(name).second)
-        fail(footer_.index_offset, fmt::format("tensor '{}' is there twice", name));
-      try {
-        out.push_back(tensor_of(entry, name, storages));
-      } catch (const FormatError&) {
-        throw;
-      } catch (const Error& e) {
-        fail(footer_.index_offset, fmt::format("tensor '{}': {}", name, e.what()));
-      }
-      std::string& users = storages[out.back().storage].users;
-      users += fmt::format("{}'{}'", users.empty() ? "" : ", ", name);
-    }
-    return out;
-  }
-
-  TensorEntry tensor_of(const Meta& entry, const std::string& name,
-                        const std::vector<StorageEntry>& storages) const {
-    const auto storage = static_cast<uint64_t>(entry.at("storage").as_int());
-    if (storage >= storages.size()) throw Error(fmt::format("its storage {} does not exist", storage));
-    const Value v{nullptr, entry.at("offset").as_int(), dtype_named(entry.at("dtype").as_string()),
-                  dims_of(entry.at("shape").as_list()), dims_of(entry.at("strides").as_list())};
-    if (v.strides.rank() != v.shape.rank()) throw Error("shape and strides differ in their number of axes");
-    const auto size = static_cast<int64_t>(size_of(v.dtype));
-    const auto limit = static_cast<int64_t>(storages[storage].bytes);
-    const Extent extent = extent_of(v.offset, v.dtype, v.shape, v.strides);
-    if (extent.low < 0 || extent.high > limit || v.offset % size != 0)
-      throw Error(fmt::format("bytes {} to {} are not elements of its storage of {} bytes", extent.low,
-                              extent.high, limit));
-    if (checked_multiply(numel(v.shape), size) > limit)
-      throw Error(fmt::format("{} elements are more than its storage holds", numel(v.shape)));
-    // Sizes beside a zero are bounded too: other code multiplies them.
-    int64_t product = size;
-    for (const int64_t d : v.shape) product = checked_multiply(product, std::max<int64_t>(d, 1));
-    if (numel(v.shape) == 0 && v.strides != contiguous_strides(v.shape))
-      throw Error("strides of a tensor without elements");
-    return {name, storage, v};
-  }
-
-  void load(const std::vector<StorageEntry>& entries, std::vector<TensorEntry>& tensors, NamedTensors& out) {
-    std::vector<std::shared_ptr<Storage>> storages;
-    uint64_t end = sizeof(Header);
-    for (const StorageEntry& s : entries) {
-      check_padding(end, s.offset);
-      storages.push_back(load(s));
-      end = s.offset + s.bytes;
-    }
-    for (TensorEntry& t : tensors) {
-      t.value.storage = storages[t.storage];
-      if (t.value.dtype == DType::boolean && numel(t.value.shape) > 0 && !are_truths(t.value.view(), 0))
-        fail(entries[t.storage].offset, fmt::format("tensor '{}': a bool is neither 0 nor 1", t.name));
-      out.add(std::move(t.name), Tensor(std::make_shared<const Value>(std::move(t.value))));
-    }
-  }
-
-  void check_padding(uint64_t begin, uint64_t end) const {
-    std::array<std::byte, 4096> buffer;  // place() leaves less than a page
-    const auto padding = std::span(buffer).first(end - begin);
-    file_.read_at(begin, padding);
-    const auto found =
-        std::find_if(padding.begin(), padding.end(), [](std::byte b) { return b != std::byte{}; });
-    if (found != padding.end())
-      fail(begin + static_cast<uint64_t>(found - padding.begin()),
-           "padding is not zero; the file is damaged");
-  }
-
-  std::shared_ptr<Storage> load(const StorageEntry& entry) const {
-    auto storage = std::make_shared<Storage>(cpu_backend(), entry.bytes);
-    for (uint64_t at = 0; at < entry.bytes; at += kChunkBytes) {
-      const std::span chunk(storage->data() + at, std::min(kChunkBytes, entry.bytes - at));
-      file_.read_at(entry.offset + at, chunk);
-      if (std::bit_cast<int64_t>(checksum(chunk)) != (*entry.checksums)[at / kChunkBytes].as_int())
-        fail(entry.offset + at, fmt::format("{} bytes do not match their checksum; damaged is: {}",
-                                            chunk.size(), entry.users.empty() ? "no tensor" : entry.users));
-    }
-    return storage;
-  }
-
-  // A bool of another value would be undefined behaviour in whoever reads it.
-  static bool are_truths(const View& view, int axis) {
-    if (axis == view.rank()) return *view.as<uint8_t>() <= 1;
-    for (int64_t i = 0; i < view.shape[axis]; ++i)
-      if (!are_truths(view.at(i * view.strides[axis]), axis + 1)) return false;
-    return true;
-  }
-
-  File file_;
-  Footer footer_;
-};
+Tensor tensor_over(const TensorEntry& t, DType dtype, const std::shared_ptr<Storage>& storage) {
+  return Tensor(std::make_shared<const Value>(Value{storage, t.offset, dtype, t.shape, t.strides}));
+}
 
 }  // namespace
 
+Reader::Reader(SourcePtr source) : source_(std::move(source)) { open(); }
+Reader::~Reader() = default;
+Reader::Reader(Reader&&) noexcept = default;
+Reader& Reader::operator=(Reader&&) noexcept = default;
+
+void Reader::fail(uint64_t offset, const std::string& found) const {
+  throw FormatError(source_->name(), offset, found);
+}
+
+void Reader::open() {
+  const uint64_t size = source_->size();
+  const auto header = fixed<Header>(*source_, 0);
+  if (header.magic != kMagic)
+    fail(0, std::equal(header.magic.begin() + 1, header.magic.begin() + 4, kMagic.begin() + 1)
+                ? "a .varve file changed by a transfer in text mode, or damaged; transfer it again as binary"
+                : "not a .varve file");
+  if (header.byte_order != kByteOrder) fail(12, "the byte order is not little-endian, or is damaged");
+  if (header.major != kMajor)
+    fail(8, fmt::format("version {}.{}; this program reads version {}", header.major, header.minor, kMajor));
+  if (header.checksum != own_checksum(header)) fail(0, "the header does not match its checksum");
+  if (size < sizeof(Header) + sizeof(Footer)) fail(size, "the file is cut short before its footer");
+  const uint64_t at = size - sizeof(Footer);
+  const auto footer = fixed<Footer>(*source_, at);
+  if (footer.checksum != own_checksum(footer) || footer.header_checksum != header.checksum)
+    fail(at, "the footer does not match its checksum; the file is cut short, extended or damaged");
+  if (footer.file_bytes != size)
+    fail(at, fmt::format("the file has {} bytes, its footer says {}", size, footer.file_bytes));
+  if (header.reserved != decltype(header.reserved){} || footer.reserved != decltype(footer.reserved){})
+    fail(at, "reserved bytes are not zero");
+  index_offset_ = footer.index_offset;
+  if (index_offset_ < sizeof header || index_offset_ > at || footer.index_bytes != at - index_offset_)
+    fail(at, "the index does not lie between the header and the footer");
+  Bytes bytes(footer.index_bytes);
+  source_->read_at(index_offset_, bytes);
+  if (checksum(bytes) != footer.index_checksum) fail(index_offset_, "the index does not match its checksum");
+  try {
+    index_ = std::make_unique<Index>(decode_index(bytes, header.critical, header.ignorable));
+  } catch (const Error& e) {
+    fail(index_offset_, fmt::format("the index is wrong: {}", e.what()));
+  }
+  // Sizes first, so that no sum below can overflow.
+  uint64_t left = index_offset_;
+  for (const StorageEntry& s : index_->storages) {
+    if (s.stored_bytes > left) fail(index_offset_, "the storages are larger than the file");
+    left -= s.stored_bytes;
+  }
+  if (round_up(index_->lay_out(), kSmallAlignment) != index_offset_)
+    fail(index_offset_, "the index does not begin where the storages end");
+}
+
+const std::string& Reader::kind() const { return index_->kind; }
+const Meta& Reader::meta() const { return index_->meta; }
+Fingerprint Reader::fingerprint() const { return fingerprint_of(*index_); }
+
+std::vector<TensorInfo> Reader::tensors() const {
+  std::vector<TensorInfo> out;
+  for (const TensorEntry& t : index_->tensors) {
+    const StorageEntry& s = index_->storages[t.storage];
+    out.push_back({t.name, t.element, t.shape, t.strides, t.storage, s.codec, s.offset, s.stored_bytes});
+  }
+  return out;
+}
+
+// ---- whole ----
+
+Container Reader::assemble(const std::vector<std::shared_ptr<Storage>>& storages) const {
+  Container out{index_->kind, index_->meta, {}, {}, index_->unknown};
+  for (const TensorEntry& t : index_->tensors) {
+    const auto& storage = storages[t.storage];
+    const ElementInfo& info = *info_of(t.element);
+    if (info.dtype) {
+      out.tensors.add(t.name, made(t, storage));
+    } else {
+      const auto bytes = static_cast<size_t>(packed_bytes(numel(t.shape), info.bits));
+      out.carried.push_back(
+          {t.name, t.element, t.shape,
+           std::make_shared<Storage>(cpu_backend(), storage->data() + t.offset, bytes, storage)});
+    }
+  }
+  return out;
+}
+
+Tensor Reader::made(const TensorEntry& t, const std::shared_ptr<Storage>& storage) const {
+  Tensor tensor = tensor_over(t, *info_of(t.element)->dtype, storage);
+  if (tensor.dtype() == DType::boolean && !are_truths(tensor.view()))
+    fail(index_->storages[t.storage].offset, fmt::format("tensor '{}': a bool is neither 0 nor 1", t.name));
+  return tensor;
+}
+
+std::vector<size_t> Reader::all_storages() const {
+  std::vector<size_t> all(index_->storages.size());
+  std::iota(all.begin(), all.end(), size_t{0});
+  return all;
+}
+
+Container Reader::read() const {
+  const Loading loading(*source_, *index_);
+  loading.check_padding(index_offset_);
+  return assemble(loading.storages(all_storages()));
+}
+
+void Reader::verify() const {
+  const Loading loading(*source_, *index_);
+  loading.check_padding(index_offset_);
+  loading.each_chunk(all_storages(), [](size_t, uint64_t, std::span<const std::byte>) {});
+  for (const TensorEntry& t : index_->tensors)
+    if (t.element == ElementKind::boolean) made(t, loading.storages({&t.storage, 1})[t.storage]);
+}
+
+Container Reader::map() const {
+  const std::span<std::byte> memory = source_->memory();
+  std::vector<size_t> coded;
+  for (size_t i = 0; i < index_->storages.size(); ++i)
+    if (memory.empty() || index_->storages[i].stored_bytes != index_->storages[i].bytes) coded.push_back(i);
+  auto storages = Loading(*source_, *index_).storages(coded);
+  for (size_t i = 0; i < storages.size(); ++i) {
+    const StorageEntry& s = index_->storages[i];
+    if (!storages[i])
+      storages[i] = std::make_shared<Storage>(cpu_backend(), memory.data() + s.offset, s.bytes, source_);
+  }
+  return assemble(storages);
+}
+
 Container read(const std::string& path) { return Reader(path).read(); }
+
+// ---- by name ----
+
+const TensorEntry& Reader::entry(const std::string& name) const {
+  for (const TensorEntry& t : index_->tensors)
+    if (t.name == name) {
+      if (!info_of(t.element)->dtype)
+        throw DTypeError(fmt::format("load: tensor '{}' in {} is {}, which is carried but not computed with",
+                                     name, source_->name(), info_of(t.element)->name));
+      return t;
+    }
+  throw Error(fmt::format("load: {} has no tensor '{}'", source_->name(), name));
+}
+
+NamedTensors Reader::read(std::span<const std::string> names) const {
+  std::vector<const TensorEntry*> entries;
+  std::vector<size_t> wanted;
+  for (const std::string& name : names) {
+    entries.push_back(&entry(name));
+    wanted.push_back(entries.back()->storage);
+  }
+  std::sort(wanted.begin(), wanted.end());
+  wanted.erase(std::unique(wanted.begin(), wanted.end()), wanted.end());
+  const auto storages = Loading(*source_, *index_).storages(wanted);
+  NamedTensors out;
+  for (const TensorEntry* t : entries) out.add(t->name, made(*t, storages[t->storage]));
+  return out;
+}
 
 }  // namespace varve::io

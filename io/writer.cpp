@@ -1,91 +1,194 @@
-// Writes a container: header, blocks, index, footer. All offsets and checksums are known before
-// the first byte goes out.
+// Writes a container front to back: header, storages, index, footer. Chunks are coded and summed by all
+// threads, a window of them at a time, and leave in order.
 #include <fmt/format.h>
 
-#include <numeric>
+#include <algorithm>
 #include <unordered_set>
 
+#include <varve/core/cpu/threads.h>
 #include <varve/core/graph.h>
 #include <varve/io/blocks.h>
 #include <varve/io/bytes.h>
-#include <varve/io/checksum.h>
-#include <varve/io/container.h>
 #include <varve/io/durable.h>
-#include <varve/io/layout.h>
+#include <varve/io/index.h>
 
 namespace varve::io {
 namespace {
 
-constexpr std::array<std::byte, 4096> kZeros{};
-using Pieces = std::vector<std::span<const std::byte>>;
+struct Content {
+  std::vector<Block> blocks;  // what each storage holds
+  Index index;
+};
 
-Meta integers(const Dims& dims) {
-  MetaList list;
-  for (const int64_t d : dims) list.emplace_back(d);
-  return list;
+uint32_t planes_of(ElementKind kind) { return static_cast<uint32_t>(info_of(kind)->plane_bytes); }
+
+void add_storage(Content& content, const Block& block, Codec codec, uint32_t width) {
+  StorageEntry s;
+  s.bytes = s.stored_bytes = block.bytes.size();
+  s.codec = codec;
+  s.width = codec == Codec::none ? 1 : width;
+  content.index.storages.push_back(s);
+  content.blocks.push_back(block);
 }
 
-MetaList checksums(std::span<const std::byte> bytes) {
-  MetaList list;
-  for (; !bytes.empty(); bytes = bytes.subspan(std::min<size_t>(bytes.size(), kChunkBytes)))
-    list.emplace_back(
-        std::bit_cast<int64_t>(checksum(bytes.first(std::min<size_t>(bytes.size(), kChunkBytes)))));
-  return list;
+void add_carried(Content& content, const Carried& c, Codec codec) {
+  const ElementInfo* info = info_of(c.element);
+  if (!info || info->dtype)
+    throw Error(
+        fmt::format("save: carried tensor '{}' is of a kind that tensors hold; add it to those", c.name));
+  const auto required = static_cast<size_t>(packed_bytes(numel(c.shape), info->bits));
+  if (!c.bytes || c.bytes->bytes() != required)
+    throw Error(fmt::format("save: carried tensor '{}' of shape {} has {} bytes; required are {}", c.name,
+                            to_string(c.shape), c.bytes ? c.bytes->bytes() : 0, required));
+  add_storage(content, {c.bytes, {c.bytes->data(), required}}, codec, planes_of(c.element));
+  content.index.tensors.push_back(
+      {c.name, c.element, c.shape, contiguous_strides(c.shape), content.blocks.size() - 1, 0});
 }
 
-// Appends the blocks to `pieces` and says in the index where they lie; returns where they end.
-uint64_t lay_out(const std::vector<Block>& blocks, Pieces& pieces, MetaList& storages) {
-  uint64_t end = sizeof(Header);
-  for (const Block& block : blocks) {
-    const uint64_t size = block.bytes.size(), offset = place(end, size);
-    pieces.push_back(std::span(kZeros).first(offset - end));
-    pieces.push_back(block.bytes);
-    storages.push_back(MetaMap{{"offset", static_cast<int64_t>(offset)},
-                               {"bytes", static_cast<int64_t>(size)},
-                               {"checksums", checksums(block.bytes)}});
-    end = offset + size;
+Content content_of(const Container& container, Codec codec) {
+  Blocks blocks = blocks_of(container.tensors);
+  Content content;
+  content.index.kind = container.kind;
+  content.index.meta = container.meta;
+  content.index.unknown = container.unknown;
+  std::vector<uint32_t> widths(blocks.blocks.size());
+  for (size_t i = 0; i < container.tensors.size(); ++i) {
+    const Placement& p = blocks.placements[i];
+    const ElementKind element = element_of(p.dtype);
+    content.index.tensors.push_back(
+        {container.tensors[i].name, element, p.shape, p.strides, p.block, p.offset});
+    if (widths[p.block] == 0) widths[p.block] = planes_of(element);
   }
-  return end;
-}
-
-MetaList entries(const NamedTensors& tensors, const std::vector<Placement>& placements) {
-  MetaList list;
+  for (size_t i = 0; i < blocks.blocks.size(); ++i) add_storage(content, blocks.blocks[i], codec, widths[i]);
+  for (const Carried& c : container.carried) add_carried(content, c, codec);
   std::unordered_set<std::string_view> names;
-  for (size_t i = 0; i < tensors.size(); ++i) {
-    const Placement& p = placements[i];
-    if (!names.insert(tensors[i].name).second)
-      throw Error(fmt::format("save: two tensors are named '{}'; rename one", tensors[i].name));
-    list.push_back(MetaMap{{"name", tensors[i].name},
-                           {"dtype", name_of(p.dtype)},
-                           {"shape", integers(p.shape)},
-                           {"strides", integers(p.strides)},
-                           {"storage", static_cast<int64_t>(p.block)},
-                           {"offset", p.offset}});
+  for (const TensorEntry& t : content.index.tensors)
+    if (!names.insert(t.name).second)
+      throw Error(fmt::format("save: two tensors are named '{}'; rename one", t.name));
+  return content;
+}
+
+// Counts what goes out, and joins small pieces.
+class Output {
+ public:
+  explicit Output(Sink& sink) : sink_(sink) {}
+  uint64_t at() const { return at_; }
+  void write(std::span<const std::byte> bytes) {
+    at_ += bytes.size();
+    if (bytes.size() + joined_.size() > kJoinedBytes) flush();
+    if (bytes.size() > kJoinedBytes) return sink_.write(bytes);
+    joined_.insert(joined_.end(), bytes.begin(), bytes.end());
   }
-  return list;
+  void pad_to(uint64_t offset) {
+    static constexpr std::array<std::byte, kPage> kZeros{};
+    write(std::span(kZeros).first(offset - at_));
+  }
+  void flush() {
+    if (!joined_.empty()) sink_.write(joined_);
+    joined_.clear();
+  }
+
+ private:
+  static constexpr size_t kJoinedBytes = size_t{1} << 17;
+  Sink& sink_;
+  uint64_t at_ = 0;
+  Bytes joined_;
+};
+
+// One chunk on its way out.
+struct Pending {
+  size_t storage = 0;
+  bool first = false;  // of its storage
+  std::span<const std::byte> plain;
+  Bytes coded{};  // empty where stored as it is
+  ChunkRecord record{};
+
+  void prepare(Codec codec, uint32_t width) {
+    record.checksum = checksum(plain);
+    coded = encode_chunk(codec, width, plain);
+    record.stored_bytes = coded.empty() ? plain.size() : coded.size();
+    record.stored_checksum = coded.empty() ? record.checksum : checksum(coded);
+  }
+};
+
+std::vector<Pending> pending(const std::vector<Block>& blocks) {
+  std::vector<Pending> out;
+  for (size_t i = 0; i < blocks.size(); ++i) {
+    const auto bytes = blocks[i].bytes;
+    for (size_t at = 0; at < bytes.size(); at += kChunkBytes)
+      out.push_back({i, at == 0, bytes.subspan(at, std::min<size_t>(kChunkBytes, bytes.size() - at))});
+  }
+  return out;
+}
+
+void write_storages(Output& out, Content& content) {
+  // As many chunks in flight as keep every thread busy, small ones by their number.
+  const size_t kWindow = 4 * static_cast<size_t>(threads());
+  constexpr size_t kSmall = 64;
+  std::vector<Pending> all = pending(content.blocks);
+  Index& index = content.index;
+  for (StorageEntry& s : index.storages) s.stored_bytes = 0;
+  for (size_t begin = 0; begin < all.size();) {
+    size_t end = begin;
+    for (uint64_t bytes = 0; end < all.size() && (end - begin < kWindow || bytes < kWindow * kChunkBytes) &&
+                             end - begin < kSmall * kWindow;
+         ++end)
+      bytes += all[end].plain.size();
+    cpu::parallel(static_cast<int64_t>(end - begin), [&](int64_t i) {
+      Pending& p = all[begin + static_cast<size_t>(i)];
+      const StorageEntry& s = index.storages[p.storage];
+      p.prepare(s.codec, s.width);
+    });
+    for (; begin < end; ++begin) {
+      Pending& p = all[begin];
+      StorageEntry& s = index.storages[p.storage];
+      if (p.first) out.pad_to(place(out.at(), s.bytes, s.codec != Codec::none));
+      out.write(p.coded.empty() ? p.plain : p.coded);
+      index.chunks.push_back(p.record);
+      s.stored_bytes += p.record.stored_bytes;
+      p.coded = {};
+    }
+  }
+}
+
+template <class T>
+void seal(T& frame) {
+  frame.checksum = checksum(std::as_bytes(std::span(&frame, 1)).first(sizeof frame - sizeof frame.checksum));
+}
+
+void write_content(Sink& sink, Content& content) {
+  Output out(sink);
+  Header header;
+  header.critical = content.index.critical_features();
+  seal(header);
+  out.write(std::as_bytes(std::span(&header, 1)));
+  write_storages(out, content);
+  out.pad_to(round_up(out.at(), kSmallAlignment));
+  Footer footer;
+  footer.index_offset = out.at();
+  const Bytes index = encode_index(content.index);
+  footer.index_bytes = index.size();
+  footer.index_checksum = checksum(index);
+  footer.file_bytes = out.at() + index.size() + sizeof footer;
+  footer.header_checksum = header.checksum;
+  seal(footer);
+  out.write(index);
+  out.write(std::as_bytes(std::span(&footer, 1)));
+  out.flush();
 }
 
 }  // namespace
 
-void write(const std::string& path, const Container& container) {
+void write(Sink& sink, const Container& container, const WriteOptions& options) {
   Trace::forbid_reading("save");
-  const Blocks blocks = blocks_of(container.tensors);
-  const Header header;
-  Pieces pieces{std::as_bytes(std::span(&header, 1))};
-  MetaList storages;
-  Footer footer;
-  footer.index_offset = lay_out(blocks.blocks, pieces, storages);
-  const Bytes index = encode(MetaMap{{"kind", container.kind},
-                                     {"meta", container.meta},
-                                     {"storages", std::move(storages)},
-                                     {"tensors", entries(container.tensors, blocks.placements)}});
-  footer.index_bytes = index.size();
-  footer.index_checksum = checksum(index);
-  footer.file_bytes = footer.index_offset + index.size() + sizeof footer;
-  footer.checksum = checksum(frame(header, footer));
-  pieces.push_back(index);
-  pieces.push_back(std::as_bytes(std::span(&footer, 1)));
-  durable_write(path, pieces);
+  Content content = content_of(container, options.codec);
+  write_content(sink, content);
+}
+
+void write(const std::string& path, const Container& container, const WriteOptions& options) {
+  MemorySink bytes;
+  write(bytes, container, options);
+  durable_write(path, bytes.bytes());
 }
 
 }  // namespace varve::io

@@ -1,0 +1,257 @@
+// Encoding is the reverse of decoding, section by section; all checks are in the decoding.
+#include <varve/io/index.h>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <numeric>
+#include <unordered_map>
+#include <unordered_set>
+
+#include <varve/io/bytes.h>
+
+namespace varve::io {
+namespace {
+
+constexpr std::array<std::string_view, 2> kFeatureNames{"zlib", "zstd"};
+
+// ---- encoding ----
+
+void add_section(ByteWriter& out, std::string_view name, bool critical, const Bytes& body) {
+  out.counted(std::as_bytes(std::span(name)));
+  out.number(static_cast<uint8_t>(critical));
+  out.counted(body);
+}
+
+Bytes features_section(uint64_t critical) {
+  ByteWriter out;
+  for (size_t i = 0; i < kFeatureNames.size(); ++i)
+    if ((critical >> i) & 1u) out.counted(std::as_bytes(std::span(kFeatureNames[i])));
+  return out.take();
+}
+
+Bytes storages_section(const std::vector<StorageEntry>& storages) {
+  ByteWriter out;
+  for (const StorageEntry& s : storages) {
+    out.number(s.bytes);
+    out.number(static_cast<uint32_t>(s.codec));
+    out.number(s.width);
+  }
+  return out.take();
+}
+
+Bytes tensors_section(const std::vector<TensorEntry>& tensors) {
+  ByteWriter out;
+  for (const TensorEntry& t : tensors) {
+    out.counted(std::as_bytes(std::span(t.name)));
+    out.number(static_cast<uint8_t>(t.element));
+    out.number(static_cast<uint8_t>(t.shape.rank()));
+    out.number(t.storage);
+    out.number(t.offset);
+    for (const int64_t d : t.shape) out.number(d);
+    for (const int64_t d : t.strides) out.number(d);
+  }
+  return out.take();
+}
+
+// ---- decoding ----
+
+// The names of the bits that are set, from the lowest; those of the critical ones first.
+void check_features(ByteReader in, uint64_t critical, uint64_t ignorable) {
+  for (size_t bit = 0; bit < 64; ++bit) {
+    if (!((critical >> bit) & 1u)) continue;
+    const std::string_view name = as_text(in.counted());
+    if (!((kKnownFeatures >> bit) & 1u))
+      throw Error(fmt::format(
+          "the file needs the feature '{}', which this program does not know; update varve", name));
+    if (name != kFeatureNames[bit]) throw Error(fmt::format("feature {} is named '{}'", bit, name));
+  }
+  for (int i = std::popcount(ignorable); i > 0; --i) in.counted();
+  if (in.left()) in.fail("bytes are left over");
+}
+
+std::vector<StorageEntry> storages_from(ByteReader in, uint64_t critical) {
+  std::vector<StorageEntry> storages;
+  while (in.left()) {
+    StorageEntry s;
+    s.bytes = in.number<uint64_t>();
+    const auto codec = in.number<uint32_t>();
+    s.width = in.number<uint32_t>();
+    const size_t i = storages.size();
+    if (codec >= kCodecs) throw Error(fmt::format("storage {}: codec {} is unknown", i, codec));
+    s.codec = static_cast<Codec>(codec);
+    if (s.codec != Codec::none && !((critical >> (codec - 1)) & 1u))
+      throw Error(fmt::format("storage {}: the header does not announce codec {}", i, name_of(s.codec)));
+    const bool right = s.codec == Codec::none ? s.width == 1 : s.width <= 8 && std::has_single_bit(s.width);
+    if (!right) throw Error(fmt::format("storage {}: {} planes", i, s.width));
+    storages.push_back(s);
+  }
+  return storages;
+}
+
+// Gives each storage its chunks.
+std::vector<ChunkRecord> chunks_from(ByteReader in, std::vector<StorageEntry>& storages) {
+  std::vector<ChunkRecord> chunks;
+  for (size_t i = 0; i < storages.size(); ++i) {
+    StorageEntry& s = storages[i];
+    s.first_chunk = chunks.size();
+    const uint64_t count = chunks_of(s.bytes);
+    if (count > in.left() / sizeof(ChunkRecord))
+      in.fail(fmt::format("storage {} of {} bytes has {} chunks, {} bytes are left", i, s.bytes, count,
+                          in.left()));
+    for (uint64_t c = 0; c < count; ++c) {
+      const uint64_t n = std::min(kChunkBytes, s.bytes - c * kChunkBytes);
+      ChunkRecord r{in.number<uint64_t>(), in.number<uint64_t>(), in.number<uint64_t>()};
+      const uint64_t fewest = s.codec == Codec::none ? n : fewest_stored(n);
+      if (r.stored_bytes > n || r.stored_bytes < fewest)
+        throw Error(fmt::format("storage {}, chunk {}: {} bytes stored for {}", i, c, r.stored_bytes, n));
+      if (r.stored_bytes == n && r.stored_checksum != r.checksum)
+        throw Error(fmt::format("storage {}, chunk {}: two checksums of the same bytes", i, c));
+      s.stored_bytes += r.stored_bytes;
+      chunks.push_back(r);
+    }
+  }
+  if (in.left()) in.fail("bytes are left over");
+  return chunks;
+}
+
+// A view must lie within its storage, and never ask for more elements than that has bytes for.
+void check_view(const TensorEntry& t, const std::vector<StorageEntry>& storages) {
+  const ElementInfo& info = *info_of(t.element);
+  if (t.storage >= storages.size()) throw Error(fmt::format("its storage {} does not exist", t.storage));
+  const auto limit = static_cast<int64_t>(std::min(storages[t.storage].bytes, uint64_t{1} << 62));
+  // Sizes beside a zero are bounded too: other code multiplies them.
+  int64_t product = std::max(1, info.bits / 8);
+  for (const int64_t d : t.shape) product = checked_multiply(product, std::max<int64_t>(d, 1));
+  const int64_t count = numel(t.shape);
+  const bool row_major = t.strides == contiguous_strides(t.shape);
+  if (!row_major && (count == 0 || !info.dtype)) throw Error("its strides are not row-major");
+  const int64_t size = info.dtype ? info.bits / 8 : 1;
+  const int64_t needed = packed_bytes(count, info.bits);
+  const Extent extent = info.dtype ? extent_of(t.offset, size, t.shape, t.strides)
+                                   : Extent{t.offset, checked_add(t.offset, needed)};
+  if (extent.low < 0 || extent.high > limit || t.offset % size != 0)
+    throw Error(fmt::format("bytes {} to {} are not elements of its storage of {} bytes", extent.low,
+                            extent.high, limit));
+  if (needed > limit) throw Error(fmt::format("{} elements are more than its storage holds", count));
+}
+
+TensorEntry tensor_from(ByteReader& in, const std::vector<StorageEntry>& storages) {
+  TensorEntry t;
+  t.name = as_text(in.counted());
+  try {
+    t.element = static_cast<ElementKind>(in.number<uint8_t>());
+    if (!info_of(t.element))
+      throw Error(fmt::format("element kind {} is unknown; update varve", static_cast<int>(t.element)));
+    const auto rank = in.number<uint8_t>();
+    t.storage = in.number<uint64_t>();
+    t.offset = in.number<int64_t>();
+    for (Dims* dims : {&t.shape, &t.strides})
+      for (int i = 0; i < rank; ++i) dims->push_back(in.number<int64_t>());
+    check_view(t, storages);
+  } catch (const Error& e) {
+    throw Error(fmt::format("tensor '{}': {}", t.name, e.what()));
+  }
+  return t;
+}
+
+std::vector<TensorEntry> tensors_from(ByteReader in, const std::vector<StorageEntry>& storages) {
+  std::vector<TensorEntry> tensors;
+  std::unordered_set<std::string> names;
+  while (in.left()) {
+    tensors.push_back(tensor_from(in, storages));
+    if (!names.insert(tensors.back().name).second)
+      throw Error(fmt::format("tensor '{}' is there twice", tensors.back().name));
+  }
+  return tensors;
+}
+
+}  // namespace
+
+uint64_t Index::critical_features() const {
+  uint64_t bits = 0;
+  for (const StorageEntry& s : storages)
+    if (s.codec != Codec::none) bits |= uint64_t{1} << (static_cast<int>(s.codec) - 1);
+  return bits;
+}
+
+uint64_t Index::lay_out() {
+  uint64_t end = sizeof(Header);
+  for (StorageEntry& s : storages) {
+    s.offset = place(end, s.bytes, s.codec != Codec::none);
+    end = s.offset + s.stored_bytes;
+  }
+  return end;
+}
+
+Bytes encode_index(const Index& index) {
+  ByteWriter out;
+  add_section(out, "features", true, features_section(index.critical_features()));
+  add_section(out, "meta", true, encode(MetaMap{{"kind", index.kind}, {"meta", index.meta}}));
+  add_section(out, "storages", true, storages_section(index.storages));
+  const auto chunks = std::as_bytes(std::span(index.chunks));
+  add_section(out, "chunks", true, {chunks.begin(), chunks.end()});
+  add_section(out, "tensors", true, tensors_section(index.tensors));
+  for (const Section& s : index.unknown) add_section(out, s.name, false, s.bytes);
+  return out.take();
+}
+
+Index decode_index(std::span<const std::byte> bytes, uint64_t critical, uint64_t ignorable) {
+  constexpr std::array<std::string_view, 5> kSections{"features", "meta", "storages", "chunks", "tensors"};
+  std::array<std::span<const std::byte>, kSections.size()> bodies;
+  Index index;
+  ByteReader in(bytes);
+  size_t known = 0;  // they come first and in order
+  while (in.left()) {
+    const std::string_view name = as_text(in.counted());
+    const auto needed = in.number<uint8_t>();
+    const auto body = in.counted();
+    if (needed > 1) in.fail(fmt::format("section '{}' is neither critical nor ignorable", name));
+    if (known < kSections.size() && name == kSections[known] && needed) {
+      bodies[known++] = body;
+      if (known == 1) check_features(ByteReader(body), critical, ignorable);
+    } else if (needed) {
+      throw Error(fmt::format(
+          "the file needs its section '{}', which this program does not know here; update varve", name));
+    } else {
+      index.unknown.push_back({std::string(name), {body.begin(), body.end()}});
+    }
+  }
+  if (known < kSections.size()) throw Error(fmt::format("the section '{}' is missing", kSections[known]));
+  const Meta meta = decode(bodies[1]);
+  index.kind = meta.at("kind").as_string();
+  index.meta = meta.at("meta");
+  index.storages = storages_from(ByteReader(bodies[2]), critical);
+  index.chunks = chunks_from(ByteReader(bodies[3]), index.storages);
+  index.tensors = tensors_from(ByteReader(bodies[4]), index.storages);
+  return index;
+}
+
+Fingerprint fingerprint_of(const Index& index) {
+  std::vector<size_t> order(index.tensors.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::sort(order.begin(), order.end(),
+            [&](size_t a, size_t b) { return index.tensors[a].name < index.tensors[b].name; });
+  std::vector<TensorEntry> tensors;
+  std::unordered_map<uint64_t, uint64_t> numbers;  // of storages, by their first tensor
+  ByteWriter storages;
+  for (const size_t i : order) {
+    TensorEntry t = index.tensors[i];
+    const StorageEntry& s = index.storages[t.storage];
+    const auto [number, is_new] = numbers.try_emplace(t.storage, numbers.size());
+    t.storage = number->second;
+    if (is_new) {
+      storages.number(s.bytes);
+      for (uint64_t c = 0; c < chunks_of(s.bytes); ++c)
+        storages.number(index.chunks[s.first_chunk + c].checksum);
+    }
+    tensors.push_back(std::move(t));
+  }
+  ByteWriter all;
+  all.counted(encode(MetaMap{{"kind", index.kind}, {"meta", index.meta}}));
+  all.counted(tensors_section(tensors));
+  all.counted(storages.take());
+  return fingerprint(all.take());
+}
+
+}  // namespace varve::io

@@ -1,0 +1,62 @@
+// Index: what a file says of its content: kind, meta, storages, their chunks, and the tensors that view them.
+// Encoded as sections by name, so that a reader may skip what it does not know, where the section allows it.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include <varve/core/shape.h>
+#include <varve/io/checksum.h>
+#include <varve/io/codec.h>
+#include <varve/io/container.h>
+#include <varve/io/element.h>
+#include <varve/io/layout.h>
+#include <varve/io/meta.h>
+
+namespace varve::io {
+
+struct TensorEntry {
+  std::string name;
+  ElementKind element = ElementKind::f32;
+  Shape shape;
+  Strides strides;  // in elements
+  uint64_t storage = 0;
+  int64_t offset = 0;  // bytes from the storage's start
+};
+
+struct StorageEntry {
+  uint64_t bytes = 0;  // decoded
+  Codec codec = Codec::none;
+  uint32_t width = 1;
+  uint64_t offset = 0;  // of its first chunk in the file; not stored, for it follows from the rest
+  uint64_t stored_bytes = 0;
+  size_t first_chunk = 0;  // in Index::chunks
+};
+
+// The bits of a header's critical features that this program knows, by number: a codec that a storage may
+// use.
+inline constexpr uint64_t kZlibFeature = 1, kZstdFeature = 2, kKnownFeatures = 3;
+
+struct Index {
+  std::string kind;
+  Meta meta;
+  std::vector<StorageEntry> storages;  // in the order they lie in the file
+  std::vector<ChunkRecord> chunks;     // of all storages, in that order
+  std::vector<TensorEntry> tensors;
+  std::vector<Section> unknown;
+
+  uint64_t critical_features() const;
+  // Where the storages end when laid out one after the other; sets their offsets.
+  uint64_t lay_out();
+};
+
+VARVE_API Bytes encode_index(const Index& index);
+// Checks everything that can be wrong with an index, but for where its storages lie. An Error says what was
+// found; one for a feature or section that is needed and not known names it.
+VARVE_API Index decode_index(std::span<const std::byte> bytes, uint64_t critical, uint64_t ignorable);
+
+// The fingerprint of the content: kind, meta, tensors by name, and the storages' decoded bytes by their
+// checksums. The codec, the order of tensors, and unknown sections do not matter.
+VARVE_API Fingerprint fingerprint_of(const Index& index);
+
+}  // namespace varve::io

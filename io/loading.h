@@ -1,0 +1,47 @@
+// Loading: from chunks in a file to bytes in memory, verified, by all threads. An error is that of the first
+// chunk that is wrong, however many threads look.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include <varve/core/storage.h>
+#include <varve/io/index.h>
+#include <varve/io/source.h>
+
+namespace varve::io {
+
+// What is done with the bytes of a chunk: they lie at `at` in their storage, and are gone after the call.
+using TakeChunk = std::function<void(size_t storage, uint64_t at, std::span<const std::byte> bytes)>;
+
+class Loading {
+ public:
+  Loading(const Source& source, const Index& index) : source_(source), index_(index) {}
+
+  // The storages of these numbers in memory of their own.
+  std::vector<std::shared_ptr<Storage>> storages(std::span<const size_t> wanted) const;
+  // Every chunk of these storages, verified, in any order and from any thread.
+  void each_chunk(std::span<const size_t> wanted, const TakeChunk& take) const;
+  // The zeros between the storages, up to the index, and before it.
+  void check_padding(uint64_t index_offset) const;
+  // Names the tensors that use a storage, for messages.
+  std::string users(size_t storage) const;
+
+ private:
+  struct Chunk {
+    size_t storage;
+    uint64_t at, bytes;  // in the storage
+    uint64_t offset;     // in the file
+    const ChunkRecord* record;
+  };
+  std::vector<Chunk> chunks(std::span<const size_t> wanted) const;
+  void load(const Chunk& chunk, std::span<std::byte> out) const;
+  [[noreturn]] void damaged(const Chunk& chunk, const std::string& found) const;
+
+  const Source& source_;
+  const Index& index_;
+};
+
+}  // namespace varve::io

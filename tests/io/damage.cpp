@@ -1,0 +1,145 @@
+// Damage of every kind to a file that has every part: all of it is noticed, and none of it does harm.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cstring>
+#include <fstream>
+#include <string>
+
+#include "tests/io/forge.h"
+#include "tests/io/samples.h"
+
+using namespace varve;
+using namespace varve::io;
+using namespace varve::test;
+
+namespace {
+
+bool is_sound(std::span<const std::byte> file) {
+  try {
+    Reader(from_memory(file)).verify();
+    return true;
+  } catch (const FormatError&) {
+    return false;
+  }
+}
+
+// Frames, index and chunks as they are, with checksums that match.
+void repair(Bytes& file) {
+  Header header;
+  Footer footer;
+  std::memcpy(&header, file.data(), sizeof header);
+  std::memcpy(&footer, file.data() + file.size() - sizeof footer, sizeof footer);
+  if (footer.index_offset <= file.size() && footer.index_bytes <= file.size() - footer.index_offset)
+    footer.index_checksum = checksum(std::span(file).subspan(footer.index_offset, footer.index_bytes));
+  header = sealed(header);
+  footer.header_checksum = header.checksum;
+  footer = sealed(footer);
+  std::memcpy(file.data(), &header, sizeof header);
+  std::memcpy(file.data() + file.size() - sizeof footer, &footer, sizeof footer);
+}
+
+// Chunks too, where an index can be read that says where they lie.
+void repair_chunks(Bytes& file, const Header& header, const Footer& footer) {
+  const auto bytes = std::span(file).subspan(footer.index_offset, footer.index_bytes);
+  Index index;
+  try {
+    index = decode_index(bytes, header.critical, header.ignorable);
+  } catch (const Error&) {
+    return;
+  }
+  index.lay_out();
+  for (const StorageEntry& s : index.storages) {
+    uint64_t at = s.offset;
+    for (uint64_t c = 0; c < chunks_of(s.bytes); ++c) {
+      ChunkRecord& r = index.chunks[s.first_chunk + c];
+      if (at > footer.index_offset || r.stored_bytes > footer.index_offset - at) return;
+      r.stored_checksum = checksum(std::span(file).subspan(at, r.stored_bytes));
+      if (r.stored_bytes == std::min(kChunkBytes, s.bytes - c * kChunkBytes)) r.checksum = r.stored_checksum;
+      at += r.stored_bytes;
+    }
+  }
+  const Bytes repaired = encode_index(index);
+  if (repaired.size() == footer.index_bytes)
+    std::copy(repaired.begin(), repaired.end(), file.begin() + static_cast<ptrdiff_t>(footer.index_offset));
+}
+
+}  // namespace
+
+TEST_CASE("every bit flipped is noticed") {
+  for (const Codec codec : kAllCodecs) {
+    Bytes file = test::bytes_of(sample(), codec);
+    REQUIRE(is_sound(file));
+    for (size_t i = 0; i < file.size(); ++i)
+      for (int bit = 0; bit < 8; ++bit) {
+        file[i] ^= static_cast<std::byte>(1 << bit);
+        if (is_sound(file)) FAIL_CHECK("bit ", bit, " of byte ", i, ", codec ", name_of(codec));
+        file[i] ^= static_cast<std::byte>(1 << bit);
+      }
+  }
+}
+
+TEST_CASE("every cut is noticed, and everything added") {
+  for (const Codec codec : kAllCodecs) {
+    Bytes file = test::bytes_of(sample(), codec);
+    for (size_t n = 0; n < file.size(); ++n)
+      if (is_sound(std::span(file).first(n))) FAIL_CHECK("cut to ", n, " bytes");
+    file.push_back(std::byte{0});
+    CHECK(contains(refusal(file), "extended"));
+    file.pop_back();
+    Bytes twice = file;
+    twice.insert(twice.end(), file.begin(), file.end());
+    CHECK(!is_sound(twice));
+  }
+}
+
+TEST_CASE("every sector zeroed is noticed, and every two swapped") {
+  constexpr size_t kSector = 512;
+  Container c = sample();
+  c.tensors.add("big", weights({5000}, 7));
+  for (const Codec codec : kAllCodecs) {
+    const Bytes file = test::bytes_of(c, codec);
+    const size_t sectors = (file.size() + kSector - 1) / kSector;
+    const auto sector = [&](Bytes& in, size_t i) {
+      return std::span(in).subspan(i * kSector, std::min(kSector, in.size() - i * kSector));
+    };
+    for (size_t i = 0; i < sectors; ++i) {
+      Bytes changed = file;
+      std::fill_n(sector(changed, i).begin(), sector(changed, i).size(), std::byte{});
+      CHECK(is_sound(changed) == (changed == file));
+      for (size_t j = 0; j < i; ++j) {
+        changed = file;
+        const auto a = sector(changed, i), b = sector(changed, j);
+        std::swap_ranges(a.begin(), a.end(), b.begin());
+        CHECK(is_sound(changed) == (changed == file));
+      }
+    }
+  }
+}
+
+TEST_CASE("bits flipped beneath right checksums do no harm") {
+  // What still reads well is well; what does not is a FormatError, never anything else.
+  for (const Codec codec : kAllCodecs) {
+    const Bytes sound = test::bytes_of(sample(), codec);
+    size_t read = 0;
+    for (size_t i = 0; i < sound.size(); ++i)
+      for (int bit = 0; bit < 8; ++bit) {
+        Bytes file = sound;
+        file[i] ^= static_cast<std::byte>(1 << bit);
+        Header header;
+        Footer footer;
+        std::memcpy(&header, sound.data(), sizeof header);
+        std::memcpy(&footer, sound.data() + sound.size() - sizeof footer, sizeof footer);
+        repair_chunks(file, header, footer);
+        repair(file);
+        try {
+          const Container c = Reader(from_memory(file)).read();
+          test::bytes_of(c);
+          ++read;
+        } catch (const FormatError&) {
+        }
+      }
+    CHECK(read > 0);
+    CHECK(read < sound.size() * 8);
+  }
+}
