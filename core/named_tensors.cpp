@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -15,49 +16,90 @@ std::string section(const char* title, const std::vector<std::string>& names) {
   return names.empty() ? "" : fmt::format("\n  {} ({}): {}", title, names.size(), fmt::join(names, ", "));
 }
 
-std::string spec_text(const Tensor& t) {
-  return fmt::format("{}{}", name_of(t.dtype()), to_string(t.shape()));
+std::string text(const Spec& spec) { return fmt::format("{}{}", name_of(spec.dtype), to_string(spec.shape)); }
+
+std::vector<NamedSpec> specs_of(const NamedTensors& tensors) {
+  std::vector<NamedSpec> specs;
+  for (const auto& [name, tensor] : tensors) specs.push_back({name, tensor.spec()});
+  return specs;
+}
+
+// What to put before every name of `shorter` to get a name of `longer`: nothing where that is not so.
+std::string common_prefix(const std::vector<std::string>& longer, const std::vector<std::string>& shorter) {
+  if (shorter.empty()) return "";
+  const std::unordered_set<std::string_view> names(longer.begin(), longer.end());
+  for (const std::string& name : longer) {
+    if (name.size() <= shorter[0].size() || !name.ends_with(shorter[0])) continue;
+    const std::string prefix = name.substr(0, name.size() - shorter[0].size());
+    if (std::all_of(shorter.begin(), shorter.end(),
+                    [&](const std::string& s) { return names.contains(prefix + s); }))
+      return prefix;
+  }
+  return "";
+}
+
+std::string advice_for(const LoadReport& report) {
+  if (const auto prefix = common_prefix(report.unexpected, report.missing); !prefix.empty())
+    return fmt::format("the names found begin with '{}'; rename them without it", prefix);
+  if (const auto prefix = common_prefix(report.missing, report.unexpected); !prefix.empty())
+    return fmt::format("the names found lack '{}' at their beginning; rename them with it", prefix);
+  return "";
 }
 
 }  // namespace
 
 std::string to_string(const LoadReport& report) {
   return section("missing", report.missing) + section("unexpected", report.unexpected) +
-         section("misshapen", report.misshapen);
+         section("misshapen", report.misshapen) + (report.advice.empty() ? "" : "\n  " + report.advice);
+}
+
+LoadReport compare(std::span<const NamedSpec> found, std::span<const NamedSpec> required, bool cast) {
+  std::unordered_map<std::string_view, const Spec*> given;
+  for (const NamedSpec& f : found)
+    if (!given.emplace(f.name, &f.spec).second)
+      throw Error(fmt::format("load_state_dict: '{}' is given twice", f.name));
+  LoadReport report;
+  for (const NamedSpec& r : required) {
+    const auto at = given.find(r.name);
+    if (at == given.end()) {
+      report.missing.push_back(r.name);
+      continue;
+    }
+    const Spec& f = *at->second;
+    if (f.shape != r.spec.shape || (!cast && f.dtype != r.spec.dtype))
+      report.misshapen.push_back(fmt::format("{}: found {}, required {}", r.name, text(f), text(r.spec)));
+    given.erase(at);
+  }
+  for (const NamedSpec& f : found)
+    if (given.contains(f.name)) report.unexpected.push_back(f.name);
+  report.advice = advice_for(report);
+  return report;
+}
+
+void require_clean(const LoadReport& report) {
+  if (!report.clean())
+    throw Error(
+        fmt::format("load_state_dict: names or shapes differ; nothing was loaded{}", to_string(report)));
 }
 
 LoadReport load_into(const NamedTensors& target, const NamedTensors& source, bool strict) {
+  const LoadReport report = compare(specs_of(source), specs_of(target));
+  if (strict) require_clean(report);
   std::unordered_map<std::string_view, const Tensor*> given;
-  LoadReport report;
-  for (const NamedTensor& s : source)
-    if (!given.emplace(s.name, &s.tensor).second)
-      throw Error(fmt::format("load_state_dict: '{}' is given twice", s.name));
+  for (const NamedTensor& s : source) given.emplace(s.name, &s.tensor);
   std::vector<std::pair<const Tensor*, const Tensor*>> copies;
   std::unordered_set<const Storage*> written;
   for (const NamedTensor& t : target) {
     const auto found = given.find(t.name);
-    if (found == given.end()) {
-      report.missing.push_back(t.name);
-      continue;
-    }
-    const Tensor& s = *found->second;
-    if (s.spec() != t.tensor.spec())
-      report.misshapen.push_back(
-          fmt::format("{}: found {}, required {}", t.name, spec_text(s), spec_text(t.tensor)));
-    else
-      copies.emplace_back(&t.tensor, &s), written.insert(t.tensor.value().storage.get());
-    given.erase(found);
+    if (found == given.end() || found->second->spec() != t.tensor.spec()) continue;
+    copies.emplace_back(&t.tensor, found->second);
+    written.insert(t.tensor.value().storage.get());
   }
-  for (const NamedTensor& s : source)
-    if (given.count(s.name)) report.unexpected.push_back(s.name);
-  if (strict && !report.clean())
-    throw Error(
-        fmt::format("load_state_dict: names or shapes differ; nothing was loaded{}", to_string(report)));
   const NoGrad guard;
   // A source that shares memory with a target is read before any of it is written.
   Tensors sources;
   for (const auto& [to, from] : copies)
-    sources.push_back(written.count(from->value().storage.get()) ? clone(from->detach()) : from->detach());
+    sources.push_back(written.contains(from->value().storage.get()) ? clone(from->detach()) : from->detach());
   for (size_t i = 0; i < copies.size(); ++i) copies[i].first->assign(sources[i]);
   return report;
 }

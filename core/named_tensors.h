@@ -1,6 +1,7 @@
 // NamedTensors: an ordered list of (name, tensor), what state dicts and files are made of.
 #pragma once
 
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,13 +26,26 @@ class NamedTensors : public std::vector<NamedTensor> {
   }
 };
 
-// What a loading found to differ from what was expected; empty lists mean nothing.
+// A tensor of a state dict before it is loaded.
+struct NamedSpec {
+  std::string name;
+  Spec spec;
+};
+
+// What a loading found to differ from what was required; empty lists mean nothing.
 struct LoadReport {
-  std::vector<std::string> missing, unexpected,
-      misshapen;  // misshapen: "name: found f32[3], required f32[4]"
+  std::vector<std::string> missing, unexpected;
+  std::vector<std::string> misshapen;  // "name: found f32[3], required f32[4]"
+  std::string advice;                  // the likely remedy, where there is one
   bool clean() const { return missing.empty() && unexpected.empty() && misshapen.empty(); }
 };
 VARVE_API std::string to_string(const LoadReport& report);
+
+// Compares by name; with `cast`, dtypes may differ.
+VARVE_API LoadReport compare(std::span<const NamedSpec> found, std::span<const NamedSpec> required,
+                             bool cast = false);
+// An Error that lists every difference, if there is one.
+VARVE_API void require_clean(const LoadReport& report);
 
 // Copies `source` into the tensors of `target` that have its names. Strict: an Error lists every difference,
 // and nothing is written. Not strict: what fits is written and the rest reported.

@@ -3,27 +3,159 @@
 
 #include <fmt/format.h>
 
+#include <regex>
+#include <unordered_map>
+#include <unordered_set>
 #include <utility>
 
-#include <varve/io/checkpoint.h>
-#include <varve/io/container.h>
+#include <varve/io/reader.h>
 
 namespace varve {
+namespace {
 
-void save(const std::string& path, const NamedTensors& state) { io::write(path, {"state_dict", {}, state}); }
+constexpr size_t kLongestRenamed = 1000;  // std::regex recurses along a name
+
+// What a kind of file holds of a state: tensors that begin with `prefix`, which is no part of their names,
+// but for those that begin with `without`.
+struct StatePart {
+  std::string_view kind, prefix, without;
+};
+constexpr std::array kParts{StatePart{"state_dict", "", {}}, StatePart{"model", "", "constant:"},
+                            StatePart{"checkpoint", "model:", {}}};
+
+struct Member {
+  std::string name, in_file;
+  Spec spec;
+};
+
+const StatePart& part_of(const io::Reader& file) {
+  for (const StatePart& part : kParts)
+    if (part.kind == file.kind()) return part;
+  throw FormatError(file.name(), 0,
+                    fmt::format("load: the file is a '{}'; required is a state_dict, a model or a checkpoint",
+                                file.kind()));
+}
+
+std::vector<Member> state_of(const io::Reader& file) {
+  const StatePart& part = part_of(file);
+  std::vector<Member> state;
+  for (io::TensorInfo& t : file.tensors()) {
+    if (!t.name.starts_with(part.prefix)) continue;
+    if (!part.without.empty() && t.name.starts_with(part.without)) continue;
+    const auto* info = io::info_of(t.element);
+    if (!info->dtype)
+      throw DTypeError(
+          fmt::format("load: tensor '{}' in {} is {}, which is carried but not computed with; "
+                      "convert the file first",
+                      t.name, file.name(), info->name));
+    std::string name = t.name.substr(part.prefix.size());
+    state.push_back({std::move(name), std::move(t.name), {*info->dtype, t.shape}});
+  }
+  return state;
+}
+
+class Renamer {
+ public:
+  explicit Renamer(const std::vector<Rename>& rename) {
+    for (const Rename& r : rename) {
+      try {
+        steps_.emplace_back(std::regex(r.pattern), r.replacement);
+      } catch (const std::regex_error& e) {
+        throw Error(fmt::format("rename: '{}' is no regular expression: {}", r.pattern, e.what()));
+      }
+    }
+  }
+  std::string operator()(std::string name) const {
+    if (!steps_.empty() && name.size() > kLongestRenamed)
+      throw Error(
+          fmt::format("rename: a name of {} bytes; at most {} can be renamed", name.size(), kLongestRenamed));
+    for (const auto& [pattern, replacement] : steps_) name = std::regex_replace(name, pattern, replacement);
+    return name;
+  }
+
+ private:
+  std::vector<std::pair<std::regex, std::string>> steps_;
+};
+
+// Throws where two names became the same.
+void check_distinct(std::unordered_set<std::string>& names, const std::string& name,
+                    const std::string& from) {
+  if (!names.insert(name).second)
+    throw Error(fmt::format("rename: '{}' becomes '{}', which is there already", from, name));
+}
+
+}  // namespace
+
+Rename Rename::prefix(std::string_view from, std::string_view to) {
+  Rename out{"^", {}};
+  for (const char c : from) {
+    if (std::string_view(R"(^$\.*+?()[]{}|)").find(c) != std::string_view::npos) out.pattern += '\\';
+    out.pattern += c;
+  }
+  for (const char c : to) out.replacement += c == '$' ? "$$" : std::string(1, c);
+  return out;
+}
+
+void save(const std::string& path, const NamedTensors& state, const io::WriteOptions& options) {
+  io::write(path, {"state_dict", {}, state, {}, {}}, options);
+}
 
 NamedTensors load(const std::string& path) {
-  io::Container file = io::read(path);
-  if (file.kind == "state_dict") return std::move(file.tensors);
-  if (file.kind == "checkpoint") return detail::checkpoint_of(path, std::move(file)).model;
-  if (file.kind != "model")
-    throw FormatError(
-        path, 0,
-        fmt::format("load: the file is a '{}'; required is a state_dict, a model or a checkpoint",
-                    file.kind));
-  // Constants belong to the model's graphs, not to its state.
-  std::erase_if(file.tensors, [](const NamedTensor& t) { return t.name.starts_with("constant:"); });
-  return std::move(file.tensors);
+  const io::Reader file(path);
+  std::vector<std::string> names;
+  const std::vector<Member> state = state_of(file);
+  for (const Member& m : state) names.push_back(m.in_file);
+  NamedTensors out = file.read(names);
+  for (size_t i = 0; i < out.size(); ++i) out[i].name = state[i].name;
+  return out;
+}
+
+NamedTensors load(const std::string& path, std::span<const std::string> names) {
+  const io::Reader file(path);
+  const std::string_view prefix = part_of(file).prefix;
+  std::vector<std::string> in_file;
+  for (const std::string& name : names) in_file.push_back(std::string(prefix) + name);
+  NamedTensors out = file.read(in_file);
+  for (size_t i = 0; i < out.size(); ++i) out[i].name = names[i];
+  return out;
+}
+
+LoadReport load_into(const NamedTensors& target, const std::string& path, const LoadOptions& options) {
+  const io::Reader file(path);
+  const Renamer rename(options.rename);
+  std::vector<NamedSpec> found, required;
+  std::unordered_map<std::string, Member> members;
+  std::unordered_set<std::string> names;
+  for (Member& m : state_of(file)) {
+    const std::string name = rename(m.name);
+    check_distinct(names, name, m.name);
+    found.push_back({name, m.spec});
+    members.emplace(name, std::move(m));
+  }
+  for (const auto& [name, tensor] : target) required.push_back({name, tensor.spec()});
+  const LoadReport report = compare(found, required, options.cast);
+  if (options.strict) require_clean(report);
+  NamedTensors wanted;
+  for (const auto& [name, tensor] : target) {
+    const auto member = members.find(name);
+    if (member == members.end()) continue;
+    const Spec& spec = member->second.spec;
+    if (spec.shape == tensor.shape() && (options.cast || spec.dtype == tensor.dtype()))
+      wanted.add(member->second.in_file, tensor);
+  }
+  file.read_into(wanted);
+  return report;
+}
+
+NamedTensors renamed(const NamedTensors& state, const std::vector<Rename>& rename) {
+  const Renamer step(rename);
+  NamedTensors out;
+  std::unordered_set<std::string> names;
+  for (const auto& [name, tensor] : state) {
+    out.add(step(name), tensor);
+    check_distinct(names, out.back().name, name);
+  }
+  return out;
 }
 
 }  // namespace varve

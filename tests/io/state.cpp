@@ -5,6 +5,7 @@
 
 #include "tests/fixture.h"
 #include "tests/io/temporary_folder.h"
+#include "tests/message.h"
 
 #include <varve/core/members.h>
 #include <varve/io/checkpoint.h>
@@ -89,4 +90,98 @@ TEST_CASE("a failed save leaves the old state") {
   wrong.add("ln.bias", zeros({1}));
   CHECK_THROWS_AS(save(folder / "s", wrong), Error);
   check_some_state(load(folder / "s"));
+}
+
+namespace {
+
+NamedTensors blank_state(DType dtype = DType::f32) {
+  return {{"ln.weight", zeros({2, 2}, dtype)}, {"ln.bias", zeros({2}, dtype)}};
+}
+void check_filled(const NamedTensors& state) {
+  CHECK(state[0].tensor[1][0].item() == 3);
+  CHECK(state[1].tensor[1].item() == 6);
+}
+
+}  // namespace
+
+TEST_CASE("a state is loaded into tensors that are there, from a file of every kind") {
+  const test::TemporaryFolder folder;
+  save(folder / "s", some_state(), {io::Codec::zstd});
+  io::Container model{"model", {}, some_state(), {}, {}};
+  model.tensors.add("constant:0", zeros({3}));
+  io::write(folder / "m", model);
+  save_checkpoint(folder / "c", {.model = some_state(), .optimizer = some_state()});
+  for (const char* name : {"s", "m", "c"}) {
+    const NamedTensors state = blank_state();
+    CHECK(load_into(state, folder / name).clean());
+    check_filled(state);
+  }
+}
+
+TEST_CASE("loading from a file is strict and lists everything, or takes what fits") {
+  const test::TemporaryFolder folder;
+  save(folder / "s", some_state());
+  const NamedTensors other{{"ln.weight", zeros({2, 3})}, {"ln.bias", zeros({2})}, {"more", zeros({})}};
+  const std::string message = message_of([&] { load_into(other, folder / "s"); });
+  CHECK(contains(message, "missing (1): more"));
+  CHECK(contains(message, "ln.weight: found f32[2, 2], required f32[2, 3]"));
+  CHECK(other[1].tensor[0].item() == 0);
+  const LoadReport report = load_into(other, folder / "s", {.strict = false});
+  CHECK(report.missing == std::vector<std::string>{"more"});
+  CHECK(report.misshapen.size() == 1);
+  CHECK(other[1].tensor[0].item() == 5);
+}
+
+TEST_CASE("dtypes that differ are refused, or cast on demand") {
+  const test::TemporaryFolder folder;
+  save(folder / "s", some_state());
+  const NamedTensors state = blank_state(DType::f64);
+  CHECK(contains(message_of([&] { load_into(state, folder / "s"); }),
+                 "ln.bias: found f32[2], required f64[2]"));
+  CHECK(load_into(state, folder / "s", {.cast = true}).clean());
+  check_filled(state);
+}
+
+TEST_CASE("names are changed on the way, and an error says which change is likely meant") {
+  const test::TemporaryFolder folder;
+  save(folder / "s", renamed(some_state(), {Rename::prefix("", "module.")}));
+  const NamedTensors state = blank_state();
+  CHECK(contains(message_of([&] { load_into(state, folder / "s"); }),
+                 "begin with 'module.'; rename them without"));
+  CHECK(load_into(state, folder / "s", {.rename = {Rename::prefix("module.", "")}}).clean());
+  check_filled(state);
+  const NamedTensors deeper = renamed(state, {{"^ln", "net.$&"}});
+  CHECK(deeper[0].name == "net.ln.weight");
+  save(folder / "t", some_state());
+  CHECK(contains(message_of([&] { load_into(deeper, folder / "t"); }), "lack 'net.' at their beginning"));
+  CHECK(load_into(deeper, folder / "t", {.rename = {{"(.*)\\.(.*)", "net.$1.$2"}}}).clean());
+}
+
+TEST_CASE("a prefix is taken as it is, not as a pattern") {
+  const NamedTensors state{{"a.b", zeros({})}, {"axb", zeros({})}, {"xa.b", zeros({})}};
+  const NamedTensors found = renamed(state, {Rename::prefix("a.", "$1(")});
+  CHECK(found[0].name == "$1(b");
+  CHECK(found[1].name == "axb");
+  CHECK(found[2].name == "xa.b");
+}
+
+TEST_CASE("renames that cannot be meant are refused") {
+  CHECK(contains(message_of([] { renamed(some_state(), {{"(", ""}}); }), "no regular expression"));
+  CHECK(contains(message_of([] {
+                   renamed(some_state(), {{"ln\\..*", "x"}});
+                 }),
+                 "'ln.bias' becomes 'x', which is there"));
+  const NamedTensors long_name{{std::string(100'000, 'a'), zeros({})}};
+  CHECK_THROWS_AS(renamed(long_name, {{"a*", ""}}), Error);
+}
+
+TEST_CASE("some tensors are loaded by name, without the others being read") {
+  const test::TemporaryFolder folder;
+  save_checkpoint(folder / "c", {.model = some_state()});
+  const std::string bias[] = {"ln.bias"}, none[] = {"ln.none"};
+  const NamedTensors found = load(folder / "c", bias);
+  REQUIRE(found.size() == 1);
+  CHECK(found[0].name == "ln.bias");
+  CHECK(found[0].tensor[0].item() == 5);
+  CHECK_THROWS_WITH_AS(load(folder / "c", none), doctest::Contains("'model:ln.none'"), Error);
 }
