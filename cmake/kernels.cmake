@@ -1,12 +1,14 @@
 # The CPU kernels, compiled once for each instruction set and kept apart: each level's objects become one object whose
 # only global symbol is its table, so that no template or inline function of one level can stand in for another's.
-set(VARVE_CPU_LEVELS "auto" CACHE STRING "auto, or a list of x86_64_v2, x86_64_v3, x86_64_v4, or generic alone")
+set(VARVE_CPU_LEVELS "all" CACHE STRING "all, smallest, or a list of x86_64_v2, x86_64_v3, x86_64_v4, or generic alone")
 set(varve_levels ${VARVE_CPU_LEVELS})
-if(VARVE_CPU_LEVELS STREQUAL "auto")
+if(VARVE_CPU_LEVELS MATCHES "^(all|smallest)$")
+  set(varve_levels generic)
   if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
     set(varve_levels x86_64_v2 x86_64_v3 x86_64_v4)
-  else()
-    set(varve_levels generic)
+  endif()
+  if(VARVE_CPU_LEVELS STREQUAL "smallest")
+    list(GET varve_levels 0 varve_levels)
   endif()
 endif()
 

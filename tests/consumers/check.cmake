@@ -13,7 +13,7 @@ endif()
 if(WAY STREQUAL "pkg_config")
   find_program(PKG_CONFIG pkg-config REQUIRED)
   set(ENV{PKG_CONFIG_PATH} ${WORK}/installed/lib/pkgconfig:${WORK}/installed/lib/${ARCH}/pkgconfig)
-  execute_process(COMMAND ${PKG_CONFIG} --define-variable=prefix=${WORK}/installed --cflags --libs varve
+  execute_process(COMMAND ${PKG_CONFIG} --cflags --libs varve
     OUTPUT_VARIABLE flags OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
   separate_arguments(flags UNIX_COMMAND "${flags}")
   run(${CXX} ${here}/main.cpp -o ${WORK}/consumer ${flags})
