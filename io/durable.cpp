@@ -1,16 +1,13 @@
-// The sequence: a temporary file, its bytes, sync, close, rename, sync the folder. Each step is checked.
+// The sequence: a temporary file, room, bytes, mode, sync, close, rename, sync the folder. Each step is
+// checked.
 #include <varve/io/durable.h>
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <filesystem>
-#include <numeric>
 #include <optional>
-#include <utility>
 
 #include <varve/core/error.h>
 
@@ -18,122 +15,155 @@ namespace varve::io {
 namespace {
 
 namespace fs = std::filesystem;
-constexpr int kMaxLinks = 40;  // as in the kernel
-constexpr int kMaxTemporaries =
-    1000;  // names tried: more than writers at work in one folder, and left by crashes
+constexpr int kMaxLinks = 40;          // as in the kernel
+constexpr int kMaxTemporaries = 1000;  // names tried: more than savers at work, and left by crashes
+constexpr int kMaxTries = 3;           // of syncing, each with a new file
 
-// Where `path` leads through symbolic links; the last one may point to a file that is not there yet.
-fs::path resolved(const std::string& path) {
-  fs::path target = path;
-  std::error_code error;
-  for (int links = 0; fs::is_symlink(fs::symlink_status(target, error)); ++links) {
-    if (links == kMaxLinks) throw IoError(path, ELOOP, "save: cannot follow the symbolic link");
-    target = target.parent_path() / fs::read_symlink(target, error);
-    if (error) throw IoError(path, error.value(), "save: cannot follow the symbolic link");
-  }
-  return target;
-}
+// The folder and the name that `path` leads to; the last link may point to a file that is not there yet.
+struct Place {
+  fs::path folder;
+  std::string name;
+  explicit Place(const fs::path& path)
+      : folder(path.has_parent_path() ? path.parent_path() : fs::path(".")), name(path.filename()) {}
+};
 
-// The mode of the file to be replaced, if there is one.
-std::optional<mode_t> mode_of(const fs::path& target) {
-  struct stat status {};
-  if (::stat(target.c_str(), &status) != 0) {
-    if (errno == ENOENT) return {};
-    throw IoError(target, errno, "save: cannot look at the file to replace");
-  }
-  if (!S_ISREG(status.st_mode))
-    throw IoError(target, S_ISDIR(status.st_mode) ? EISDIR : EINVAL, "save: can only replace a regular file");
-  return status.st_mode & 07777;
-}
-
-// A new file beside `target` under a name of its own; gone with this object unless it was renamed.
-class Temporary {
+class Saving {
  public:
-  explicit Temporary(const fs::path& target) : target_(target) {
-    for (int i = 0; i < kMaxTemporaries; ++i) {
-      path_ = folder() / fmt::format(".varve-{}-{}.tmp", ::getpid(), i);
-      descriptor_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-      if (descriptor_ >= 0) return;
-      if (errno != EEXIST) break;
+  Saving(const std::string& path, const DurableOptions& options)
+      : path_(path), options_(options), place_(path) {
+    open_target();
+  }
+
+  void run(const std::function<void(Sink&)>& content) {
+    for (int tries = 1;; ++tries) {
+      if (written(content, tries == kMaxTries)) break;
     }
-    fail(errno, "cannot create a file beside it");
-  }
-  ~Temporary() {
-    if (descriptor_ >= 0) ::close(descriptor_);
-    if (!renamed_) ::unlink(path_.c_str());
-  }
-  Temporary(const Temporary&) = delete;
-  Temporary& operator=(const Temporary&) = delete;
-
-  void set_mode(mode_t mode) { check(::fchmod(descriptor_, mode), "cannot keep the file's mode"); }
-
-  void append(std::span<const std::byte> bytes, uint64_t total) {
-    while (!bytes.empty()) {
-      const ssize_t wrote = ::write(descriptor_, bytes.data(), bytes.size());
-      if (wrote < 0 && errno == EINTR) continue;
-      if (wrote < 0) fail(errno, full(errno, total));
-      bytes = bytes.subspan(static_cast<size_t>(wrote));
-    }
-  }
-
-  // Bytes and length reach the disk before the name does.
-  void commit(uint64_t total) {
-    while (::fsync(descriptor_) != 0)
-      if (errno != EINTR) fail(errno, full(errno, total));
-    const int closed = ::close(std::exchange(descriptor_, -1));
-    if (closed != 0 && errno != EINTR) fail(errno, full(errno, total));  // after EINTR, Linux has closed it
-    check(::rename(path_.c_str(), target_.c_str()), "cannot rename the new file over it");
-    renamed_ = true;
-    sync_folder();
-  }
-
- private:
-  [[noreturn]] void fail(int code, const std::string& what) const {
-    throw IoError(target_, code, "save: " + what);
-  }
-  void check(int result, const char* what) const {
-    if (result != 0) fail(errno, what);
-  }
-  static std::string full(int code, uint64_t total) {
-    if (code != ENOSPC && code != EDQUOT && code != EFBIG) return "cannot write the new file";
-    return fmt::format(
-        "no room for the new file of {} bytes, which the old one stays beside until it is whole", total);
-  }
-  fs::path folder() const { return target_.has_parent_path() ? target_.parent_path() : fs::path("."); }
-
-  void sync_folder() const {
-    const int folder_descriptor = ::open(folder().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int code = folder_descriptor < 0 ? errno : 0;
-    while (code == 0 && ::fsync(folder_descriptor) != 0)
-      if (errno != EINTR) code = errno;
-    if (folder_descriptor >= 0) ::close(folder_descriptor);
-    // Some file systems cannot sync a folder, and some folders may be written but not opened: so be it.
-    if (code != 0 && code != EINVAL && code != ENOTSUP && code != EACCES)
+    // Some file systems cannot sync a folder: so be it.
+    const int code = files().sync(**folder_);
+    if (code != 0 && code != -EINVAL && code != -EOPNOTSUPP)
       fail(
           code,
           "the new file is in place, but its folder could not be synced: a crash may bring the old one back");
   }
 
-  fs::path target_, path_;
-  int descriptor_ = -1;
-  bool renamed_ = false;
+ private:
+  FileSystem& files() const { return *options_.files; }
+  [[noreturn]] void fail(int code, const std::string& what) const {
+    throw IoError(path_, -code, "save: " + what);
+  }
+
+  // Follows links, and looks at what is to be replaced.
+  void open_target() {
+    for (int links = 0;; ++links) {
+      if (place_.name.empty() || place_.name == "." || place_.name == "..")
+        fail(-EISDIR, "required is a file's name");
+      const int folder = files().open_folder(place_.folder);
+      if (folder < 0) fail(folder, fmt::format("cannot open its folder {}", place_.folder.string()));
+      folder_.emplace(files(), folder);
+      FileStatus status;
+      const int code = files().status(folder, place_.name, status);
+      if (code == -ENOENT) return;
+      if (code != 0) fail(code, "cannot look at the file to replace");
+      if (status.kind == FileKind::regular) {
+        mode_ = status.mode;
+        return;
+      }
+      if (status.kind != FileKind::link)
+        fail(status.kind == FileKind::folder ? -EISDIR : -EINVAL, "can only replace a regular file");
+      std::string target;
+      const int read = links < kMaxLinks ? files().read_link(folder, place_.name, target) : -ELOOP;
+      if (read != 0) fail(read, "cannot follow the symbolic link");
+      place_ = Place(place_.folder / target);
+    }
+  }
+
+  // Whether a new file took the old one's place; false where the disk did not sync it and it is worth another
+  // try.
+  bool written(const std::function<void(Sink&)>& content, bool last) {
+    Temporary file(*this);
+    if (options_.bytes > 0) {
+      const int code = files().reserve(*file.descriptor, options_.bytes);
+      if (code != 0 && code != -EOPNOTSUPP && code != -ENOSYS && code != -EINVAL) fail_writing(code);
+    }
+    content(file);
+    if (mode_)
+      if (const int code = files().set_mode(*file.descriptor, *mode_); code != 0)
+        fail(code, "cannot keep the mode");
+    // After a sync that failed, the system may call the same bytes clean: another sync would tell nothing.
+    if (const int code = files().sync(*file.descriptor); code != 0) {
+      if (last || code != -EIO) fail_writing(code);
+      return false;
+    }
+    if (const int code = file.descriptor.close(); code != 0) fail_writing(code);
+    if (const int code = files().rename(**folder_, file.name, place_.name); code != 0)
+      fail(code, "cannot rename the new file over it");
+    file.name.clear();
+    return true;
+  }
+
+  [[noreturn]] void fail_writing(int code) const {
+    const std::string size = options_.bytes ? fmt::format(" of {} bytes", options_.bytes) : "";
+    if (code == -ENOSPC || code == -EDQUOT)
+      fail(code,
+           fmt::format(
+               "no room for the new file{}, which the old one stays beside until it is whole; make room "
+               "and save again",
+               size));
+    if (code == -EFBIG)
+      fail(code, fmt::format("the new file{} is larger than this file system or a limit allows", size));
+    fail(code, fmt::format("cannot write the new file{}; the disk may be failing", size));
+  }
+
+  // A new file beside the target under a name of its own; gone with this object unless it was renamed.
+  class Temporary : public Sink {
+   public:
+    explicit Temporary(Saving& saving) : descriptor(saving.files(), create(saving)), saving_(saving) {}
+    ~Temporary() override {
+      if (!name.empty()) saving_.files().remove(**saving_.folder_, name);
+    }
+    Temporary(const Temporary&) = delete;
+    Temporary& operator=(const Temporary&) = delete;
+    void write(std::span<const std::byte> bytes) override {
+      while (!bytes.empty()) {
+        const int64_t wrote = saving_.files().write(*descriptor, bytes);
+        if (wrote == -EINTR) continue;
+        if (wrote <= 0) saving_.fail_writing(wrote == 0 ? -EIO : static_cast<int>(wrote));
+        bytes = bytes.subspan(static_cast<size_t>(wrote));
+      }
+    }
+    std::string name;
+    Descriptor descriptor;
+
+   private:
+    int create(Saving& saving) {
+      for (int i = 0; i < kMaxTemporaries; ++i) {
+        name = fmt::format(".{}.varve-{}-{}", saving.place_.name.substr(0, 200), ::getpid(), i);
+        const int file = saving.files().create(**saving.folder_, name);
+        if (file >= 0) return file;
+        if (file != -EEXIST) saving.fail(file, "cannot create a file beside it");
+      }
+      saving.fail(-EEXIST,
+                  fmt::format("cannot create a file beside it: {} names are taken", kMaxTemporaries));
+    }
+    Saving& saving_;
+  };
+
+  std::string path_;
+  DurableOptions options_;
+  Place place_;
+  std::optional<Descriptor> folder_;
+  std::optional<uint32_t> mode_;
 };
 
 }  // namespace
 
-void durable_write(const std::string& path, std::span<const std::span<const std::byte>> pieces) {
-  const uint64_t total = std::accumulate(pieces.begin(), pieces.end(), uint64_t{0},
-                                         [](uint64_t sum, const auto& piece) { return sum + piece.size(); });
-  const fs::path target = resolved(path);
-  const std::optional<mode_t> mode = mode_of(target);
-  Temporary file(target);
-  if (mode) file.set_mode(*mode);
-  for (const auto& piece : pieces) file.append(piece, total);
-  file.commit(total);
+void durable_write(const std::string& path, const DurableOptions& options,
+                   const std::function<void(Sink&)>& content) {
+  Saving(path, options).run(content);
 }
 
-void durable_write(const std::string& path, std::span<const std::byte> bytes) {
-  durable_write(path, std::span(&bytes, 1));
+void durable_write(const std::string& path, std::span<const std::byte> bytes, FileSystem& files) {
+  durable_write(path, {bytes.size(), &files}, [&](Sink& sink) { sink.write(bytes); });
 }
 
 }  // namespace varve::io

@@ -1,19 +1,29 @@
 // durable_write: replaces a file so that, whatever happens, a crash included, it is the old or the new one.
 #pragma once
 
-#include <cstddef>
-#include <span>
+#include <cstdint>
+#include <functional>
 #include <string>
 
-#include <varve/core/export.h>
+#include <varve/io/file_system.h>
+#include <varve/io/sink.h>
 
 namespace varve::io {
 
-// Writes `pieces`, one after the other, as the file at `path`. It is written beside the old file, synced to
-// the disk, and renamed over it; a symbolic link stays, its target is replaced and keeps its mode. IoError
-// when something fails: then the old file is untouched and nothing else is left. (Only if the disk refuses
-// the very last sync, of the folder, the new file is already in place; the error says so.)
-VARVE_API void durable_write(const std::string& path, std::span<const std::span<const std::byte>> pieces);
-VARVE_API void durable_write(const std::string& path, std::span<const std::byte> bytes);
+struct DurableOptions {
+  uint64_t bytes = 0;  // how many will be written, where that is known: room for them is reserved first
+  FileSystem* files = &system_files();
+};
+
+// Makes what `content` writes the file at `path`. It is written beside the old file under a name of its own
+// (.NAME.varve-...), synced to the disk, and renamed over it; a symbolic link stays, its target is replaced
+// and keeps its mode. If the disk fails to sync, `content` is called again for another new file, twice at
+// most. IoError when something fails: then the old file is untouched and nothing else is left. (Only if the
+// disk refuses the very last sync, of the folder, the new file is already in place; the error says so.)
+// Several may save to one path at once; the last to finish wins.
+VARVE_API void durable_write(const std::string& path, const DurableOptions& options,
+                             const std::function<void(Sink&)>& content);
+VARVE_API void durable_write(const std::string& path, std::span<const std::byte> bytes,
+                             FileSystem& files = system_files());
 
 }  // namespace varve::io

@@ -127,6 +127,7 @@ void write_storages(Output& out, Content& content) {
   constexpr size_t kSmall = 64;
   std::vector<Pending> all = pending(content.blocks);
   Index& index = content.index;
+  index.chunks.clear();  // this may be another try
   for (StorageEntry& s : index.storages) s.stored_bytes = 0;
   for (size_t begin = 0; begin < all.size();) {
     size_t end = begin;
@@ -154,6 +155,14 @@ void write_storages(Output& out, Content& content) {
 template <class T>
 void seal(T& frame) {
   frame.checksum = checksum(std::as_bytes(std::span(&frame, 1)).first(sizeof frame - sizeof frame.checksum));
+}
+
+// Of the whole file, where that is known before it is written: 0 with a codec.
+uint64_t bytes_of(Content& content) {
+  if (content.index.critical_features() != 0) return 0;
+  uint64_t index = encode_index(content.index).size();
+  for (const StorageEntry& s : content.index.storages) index += chunks_of(s.bytes) * sizeof(ChunkRecord);
+  return round_up(content.index.lay_out(), kSmallAlignment) + index + sizeof(Footer);
 }
 
 void write_content(Sink& sink, Content& content) {
@@ -186,9 +195,10 @@ void write(Sink& sink, const Container& container, const WriteOptions& options) 
 }
 
 void write(const std::string& path, const Container& container, const WriteOptions& options) {
-  MemorySink bytes;
-  write(bytes, container, options);
-  durable_write(path, bytes.bytes());
+  Trace::forbid_reading("save");
+  Content content = content_of(container, options.codec);
+  durable_write(path, {bytes_of(content), &system_files()},
+                [&](Sink& sink) { write_content(sink, content); });
 }
 
 }  // namespace varve::io

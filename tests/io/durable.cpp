@@ -7,7 +7,6 @@
 
 #include "tests/io/temporary_folder.h"
 
-#include <array>
 #include <cerrno>
 #include <csignal>
 #include <thread>
@@ -57,9 +56,10 @@ int code_of_failure(const std::string& path, std::span<const std::byte> bytes,
 
 TEST_CASE("pieces become one file, and replace the old one") {
   const test::TemporaryFolder folder;
-  const auto one = bytes_of("one "), empty = bytes_of(""), two = bytes_of("two");
-  const std::array<std::span<const std::byte>, 3> pieces{one, empty, two};
-  durable_write(folder / "a", pieces);
+  const auto empty = bytes_of("");
+  durable_write(folder / "a", {}, [](io::Sink& sink) {
+    for (const char* piece : {"one ", "", "two"}) sink.write(bytes_of(piece));
+  });
   CHECK(contents(folder / "a") == bytes_of("one two"));
   durable_write(folder / "a", bytes_of("x"));
   CHECK(contents(folder / "a") == bytes_of("x"));
