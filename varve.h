@@ -19,11 +19,14 @@
 #include <varve/data/idx.h>
 #include <varve/data/loader.h>
 #include <varve/io/checkpoint.h>
+#include <varve/io/durable.h>
 #include <varve/io/model.h>
+#include <varve/io/reader.h>
 #include <varve/io/state.h>
 #include <varve/nn/activation.h>
 #include <varve/nn/dropout.h>
 #include <varve/nn/flatten.h>
+#include <varve/nn/init.h>
 #include <varve/nn/linear.h>
 #include <varve/nn/list.h>
 #include <varve/nn/loss.h>
