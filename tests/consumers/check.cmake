@@ -18,8 +18,8 @@ if(WAY STREQUAL "pkg_config")
   separate_arguments(flags UNIX_COMMAND "${flags}")
   run(${CXX} ${here}/main.cpp -o ${WORK}/consumer ${flags})
 else()
-  run(${CMAKE_COMMAND} -S ${here}/${WAY} -B ${WORK}/build -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_COMPILER=${CXX}
-    -DCMAKE_PREFIX_PATH=${WORK}/installed -DVARVE_SOURCE=${SOURCE} -DVARVE_CPU_LEVELS=generic -DBUILD_SHARED_LIBS=${SHARED} ${LAUNCHER})  # one set of kernels is enough
+  run(${CMAKE_COMMAND} -S ${here}/${WAY} -B ${WORK}/build -G Ninja -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG=-O0 -DCMAKE_CXX_COMPILER=${CXX}
+    -DCMAKE_PREFIX_PATH=${WORK}/installed -DVARVE_SOURCE=${SOURCE} -DVARVE_CPU_LEVELS=generic -DBUILD_SHARED_LIBS=${SHARED} ${LAUNCHER})  # quickly: one set of kernels, unoptimised
   run(${CMAKE_COMMAND} --build ${WORK}/build --target consumer)
   file(COPY ${WORK}/build/consumer DESTINATION ${WORK})
 endif()
