@@ -19,6 +19,7 @@
 #include <varve/data/idx.h>
 #include <varve/data/loader.h>
 #include <varve/io/checkpoint.h>
+#include <varve/io/checkpoint_directory.h>
 #include <varve/io/durable.h>
 #include <varve/io/model.h>
 #include <varve/io/reader.h>

@@ -6,6 +6,9 @@
 #include <algorithm>
 #include <array>
 
+#include <varve/core/cpu/level.h>
+#include <varve/core/cpu/threads.h>
+
 namespace varve {
 namespace {
 
@@ -13,22 +16,31 @@ struct Part {
   std::string_view prefix;  // of the tensors' names in the file
   NamedTensors Checkpoint::*tensors;
 };
-constexpr std::array kParts{Part{"model:", &Checkpoint::model}, Part{"optimizer:", &Checkpoint::optimizer},
-                            Part{"loader:", &Checkpoint::loader}, Part{"random:", &Checkpoint::random}};
+constexpr std::array kParts{
+    Part{"model:", &Checkpoint::model},       Part{"optimizer:", &Checkpoint::optimizer},
+    Part{"loader:", &Checkpoint::loader},     Part{"random:", &Checkpoint::random},
+    Part{"schedule:", &Checkpoint::schedule}, Part{"history:", &Checkpoint::history}};
 
 }  // namespace
 
-void save_checkpoint(const std::string& path, const Checkpoint& checkpoint) {
+io::Container detail::container_of(const Checkpoint& checkpoint) {
   io::Container file;
   file.kind = "checkpoint";
-  file.meta = io::MetaMap{{"epoch", checkpoint.epoch},
-                          {"step", checkpoint.step},
-                          {"loss", checkpoint.loss},
-                          {"user", checkpoint.user}};
+  file.meta = io::MetaMap{
+      {"epoch", checkpoint.epoch},
+      {"step", checkpoint.step},
+      {"loss", checkpoint.loss},
+      {"user", checkpoint.user},
+      {"saved_by",
+       io::MetaMap{{"varve", VARVE_VERSION}, {"instructions", cpu::level()}, {"threads", threads()}}}};
   for (const Part& part : kParts)
     for (const auto& [name, tensor] : checkpoint.*part.tensors)
       file.tensors.add(std::string(part.prefix) + name, tensor);
-  io::write(path, file);
+  return file;
+}
+
+void save_checkpoint(const std::string& path, const Checkpoint& checkpoint, const io::WriteOptions& options) {
+  io::write(path, detail::container_of(checkpoint), options);
 }
 
 Checkpoint load_checkpoint(const std::string& path) { return detail::checkpoint_of(path, io::read(path)); }
@@ -42,6 +54,7 @@ Checkpoint detail::checkpoint_of(const std::string& path, io::Container file) {
     out.step = file.meta.at("step").as_int();
     out.loss = file.meta.at("loss").as_double();
     out.user = file.meta.at("user");
+    if (const io::Meta* saved_by = file.meta.find("saved_by")) out.saved_by = *saved_by;
   } catch (const Error& e) {
     throw FormatError(path, 0, fmt::format("load: the checkpoint's metadata is wrong: {}", e.what()));
   }

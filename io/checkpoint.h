@@ -12,19 +12,26 @@ namespace varve {
 struct Checkpoint {
   int64_t epoch = 0, step = 0;
   double loss = 0;
-  // The states of model, optimizer, loader (where in the data), and random generators.
-  NamedTensors model, optimizer, loader, random;
-  io::Meta user;  // anything else worth keeping
+  // The states of model, optimizer, loader (where in the data), random generators, and of what changes the
+  // learning rate.
+  NamedTensors model{}, optimizer{}, loader{}, random{}, schedule{};
+  NamedTensors history{};  // what was measured so far, such as "loss"
+  io::Meta user{};         // anything else worth keeping
+  // Set by saving: "varve", "instructions" and "threads" of the program that saved. The same bits follow for
+  // the same instructions, on any number of threads.
+  io::Meta saved_by{};
 };
 
 // Replaces the file at `path` by this checkpoint, or leaves it as it was and throws.
-VARVE_API void save_checkpoint(const std::string& path, const Checkpoint& checkpoint);
+VARVE_API void save_checkpoint(const std::string& path, const Checkpoint& checkpoint,
+                               const io::WriteOptions& options = {});
 // IoError, or FormatError when the file is damaged or no checkpoint.
 VARVE_API Checkpoint load_checkpoint(const std::string& path);
 
 namespace detail {
 // The checkpoint in a container read from `path`, which messages name.
 VARVE_API Checkpoint checkpoint_of(const std::string& path, io::Container file);
+VARVE_API io::Container container_of(const Checkpoint& checkpoint);
 }  // namespace detail
 
 }  // namespace varve

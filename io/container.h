@@ -29,6 +29,8 @@ struct Section {
   bool operator==(const Section&) const = default;
 };
 
+class FileSystem;
+
 struct Container {
   std::string kind;      // "state_dict", "model", "checkpoint"
   Meta meta;             // what the kind needs besides tensors
@@ -43,6 +45,8 @@ struct WriteOptions {
 
 // Writes durably: the file is the old one or the new one, whole, whatever happens. Same content, same bytes.
 VARVE_API void write(const std::string& path, const Container& container, const WriteOptions& options = {});
+VARVE_API void write(const std::string& path, const Container& container, const WriteOptions& options,
+                     FileSystem& files);
 // Writes front to back.
 VARVE_API void write(Sink& sink, const Container& container, const WriteOptions& options = {});
 // Reads and verifies every byte; FormatError with path and offset when something is wrong.

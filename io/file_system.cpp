@@ -33,6 +33,10 @@ class SystemFiles : public FileSystem {
   int open_folder(const std::string& path) override {
     return uninterrupted([&] { return ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); });
   }
+  int make_folder(const std::string& path) override {
+    return uninterrupted([&] { return ::mkdir(path.c_str(), 0777); });
+  }
+  SourcePtr open(const std::string& path) override { return open_file(path); }
   int status(int folder, const std::string& name, FileStatus& status) override {
     struct stat found {};
     const int code =

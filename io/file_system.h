@@ -10,6 +10,7 @@
 #include <vector>
 
 #include <varve/core/export.h>
+#include <varve/io/source.h>
 
 namespace varve::io {
 
@@ -23,8 +24,10 @@ class VARVE_API FileSystem {
  public:
   virtual ~FileSystem() = default;
 
-  // A descriptor of the folder at `path`; all other names are relative to one.
+  // A descriptor of the folder at `path`; the names below are relative to one.
   virtual int open_folder(const std::string& path) = 0;
+  virtual int make_folder(const std::string& path) = 0;
+  virtual SourcePtr open(const std::string& path) = 0;  // a file, to be read; IoError
   virtual int status(int folder, const std::string& name, FileStatus& status) = 0;  // of a link itself
   virtual int read_link(int folder, const std::string& name, std::string& target) = 0;
   virtual int list(int folder, std::vector<std::string>& names) = 0;  // in any order

@@ -195,10 +195,14 @@ void write(Sink& sink, const Container& container, const WriteOptions& options) 
 }
 
 void write(const std::string& path, const Container& container, const WriteOptions& options) {
+  write(path, container, options, system_files());
+}
+
+void write(const std::string& path, const Container& container, const WriteOptions& options,
+           FileSystem& files) {
   Trace::forbid_reading("save");
   Content content = content_of(container, options.codec);
-  durable_write(path, {bytes_of(content), &system_files()},
-                [&](Sink& sink) { write_content(sink, content); });
+  durable_write(path, {bytes_of(content), &files}, [&](Sink& sink) { write_content(sink, content); });
 }
 
 }  // namespace varve::io

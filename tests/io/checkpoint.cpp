@@ -6,6 +6,7 @@
 #include "tests/fixture.h"
 #include "tests/io/temporary_folder.h"
 
+#include <varve/core/cpu/threads.h>
 #include <varve/io/state.h>
 
 using namespace varve;
@@ -39,6 +40,8 @@ TEST_CASE("all parts of a checkpoint come back") {
                one("w", 2),
                one("position", 3),
                one("seed:optimizer:", 4),
+               one("warmup", 5),
+               one("loss", 6),
                io::MetaMap{{"accuracy", 0.9}}};
   save_checkpoint(folder / "c", c);
   const Checkpoint found = load_checkpoint(folder / "c");
@@ -49,7 +52,10 @@ TEST_CASE("all parts of a checkpoint come back") {
   check_one(found.optimizer, "w", 2);
   check_one(found.loader, "position", 3);
   check_one(found.random, "seed:optimizer:", 4);
+  check_one(found.schedule, "warmup", 5);
+  check_one(found.history, "loss", 6);
   CHECK(found.user == c.user);
+  CHECK(found.saved_by.at("threads").as_int() == threads());
 }
 
 TEST_CASE("an empty checkpoint and a loss that is no number come back") {

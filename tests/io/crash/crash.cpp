@@ -3,7 +3,7 @@
 #include <doctest/doctest.h>
 
 #include "mutants.h"
-#include "trial.h"
+#include "scenarios.h"
 
 using namespace varve;
 using namespace varve::test;

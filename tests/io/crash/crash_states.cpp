@@ -4,7 +4,7 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include "trial.h"
+#include "scenarios.h"
 
 int main(int argc, char** argv) {
   if (argc < 2 || argc > 3) {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cerrno>
 
+#include <varve/core/error.h>
+
 namespace varve::test {
 
 void SimulatedDisk::put(const std::string& name, const io::Bytes& bytes) {
@@ -75,6 +77,13 @@ void SimulatedDisk::change(NameChange c) {
 }
 
 int SimulatedDisk::open_folder(const std::string&) { return kFolder; }
+
+io::SourcePtr SimulatedDisk::open(const std::string& path) {
+  const auto found = names_.find(path.substr(path.rfind('/') + 1));
+  if (found == names_.end() || found->second.file < 0)
+    throw IoError(path, ENOENT, "read: cannot open the file");
+  return io::from_memory(io::Bytes(files_[static_cast<size_t>(found->second.file)].now));
+}
 
 int SimulatedDisk::status(int, const std::string& name, io::FileStatus& status) {
   const auto found = names_.find(name);

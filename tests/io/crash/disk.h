@@ -3,6 +3,7 @@
 // rename is atomic; to sync a file does not keep its name.
 #pragma once
 
+#include <cerrno>
 #include <functional>
 #include <map>
 #include <random>
@@ -44,6 +45,8 @@ class SimulatedDisk : public io::FileSystem {
   int open_in_place(const std::string& name);
 
   int open_folder(const std::string& path) override;
+  int make_folder(const std::string&) override { return -EEXIST; }
+  io::SourcePtr open(const std::string& path) override;
   int status(int folder, const std::string& name, io::FileStatus& status) override;
   int read_link(int folder, const std::string& name, std::string& target) override;
   int list(int folder, std::vector<std::string>& names) override;

@@ -8,6 +8,7 @@ namespace varve::test {
 
 enum class Call {
   open_folder,
+  make_folder,
   status,
   read_link,
   list,
@@ -27,6 +28,10 @@ class Forwarding : public io::FileSystem {
   int open_folder(const std::string& path) override {
     return forward(Call::open_folder, [&] { return next_.open_folder(path); });
   }
+  int make_folder(const std::string& path) override {
+    return forward(Call::make_folder, [&] { return next_.make_folder(path); });
+  }
+  io::SourcePtr open(const std::string& path) override { return next_.open(path); }
   int status(int folder, const std::string& name, io::FileStatus& status) override {
     return forward(Call::status, [&] { return next_.status(folder, name, status); });
   }

@@ -6,7 +6,7 @@
 #include <varve/io/durable.h>
 
 #include "forwarding.h"
-#include "trial.h"
+#include "scenarios.h"
 
 namespace varve::test {
 namespace {
@@ -166,7 +166,16 @@ std::vector<Scenario> scenarios() {
   add_sequences(all);
   add_two_savers(all);
   add_generations(all);
+  add_checkpoints(all);
   return all;
+}
+
+void explore(Findings& findings, uint64_t seed, int samples, const Trial::Wrap& wrap) {
+  for (const Scenario& scenario : scenarios()) {
+    Trial trial(scenario.name, findings, seed++, samples, wrap);
+    scenario.run(trial);
+    trial.finish();
+  }
 }
 
 }  // namespace varve::test

@@ -113,12 +113,4 @@ void Trial::violation(const std::string& what) {
   if (findings_.violations++ == 0) findings_.first = scenario_ + ": " + what;
 }
 
-void explore(Findings& findings, uint64_t seed, int samples, const Trial::Wrap& wrap) {
-  for (const Scenario& scenario : scenarios()) {
-    Trial trial(scenario.name, findings, seed++, samples, wrap);
-    scenario.run(trial);
-    trial.finish();
-  }
-}
-
 }  // namespace varve::test

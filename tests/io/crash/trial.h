@@ -66,13 +66,4 @@ class Trial {
   std::set<std::string> there_from_the_start_;
 };
 
-// Every scenario; each does its saves on the trial it is given.
-struct Scenario {
-  std::string name;
-  std::function<void(Trial&)> run;
-};
-std::vector<Scenario> scenarios();
-// Runs them all.
-void explore(Findings& findings, uint64_t seed, int samples, const Trial::Wrap& wrap = {});
-
 }  // namespace varve::test

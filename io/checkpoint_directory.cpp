@@ -1,0 +1,163 @@
+// The name of a generation says its step, so that the newest is known without opening any.
+#include <varve/io/checkpoint_directory.h>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <cmath>
+#include <cstdio>
+#include <filesystem>
+#include <set>
+
+#include <varve/core/graph.h>
+#include <varve/io/durable.h>
+#include <varve/io/reader.h>
+#include <varve/io/snapshot.h>
+
+namespace varve {
+namespace {
+
+constexpr std::string_view kPrefix = "checkpoint-", kEnding = ".varve";
+
+std::string name_of_step(int64_t step) { return fmt::format("{}{:012}{}", kPrefix, step, kEnding); }
+
+std::optional<int64_t> step_in(std::string_view name) {
+  if (!name.starts_with(kPrefix) || !name.ends_with(kEnding) ||
+      name.size() <= kPrefix.size() + kEnding.size())
+    return {};
+  const std::string_view digits = name.substr(kPrefix.size(), name.size() - kPrefix.size() - kEnding.size());
+  int64_t step = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), step);
+  if (error != std::errc() || end != digits.data() + digits.size() || name_of_step(step) != name) return {};
+  return step;
+}
+
+}  // namespace
+
+CheckpointDirectory::CheckpointDirectory(std::string folder, CheckpointDirectoryOptions options)
+    : folder_(std::move(folder)), options_(std::move(options)) {
+  if (options_.keep_last < 1 || options_.keep_best < 0)
+    throw Error(fmt::format("checkpoints: keep_last is {} and keep_best {}; required are at least 1 and 0",
+                            options_.keep_last, options_.keep_best));
+  io::FileSystem& files = *options_.files;
+  const int code = files.make_folder(folder_);
+  if (code == -EEXIST) return;
+  if (code != 0) throw IoError(folder_, -code, "checkpoints: cannot make the folder");
+  // Its name must last as what is saved in it does.
+  const auto parent = std::filesystem::path(folder_ + "/.").parent_path().parent_path();
+  const io::Descriptor above(files, files.open_folder(parent.empty() ? "." : parent.string()));
+  if (*above >= 0) files.sync(*above);
+}
+
+CheckpointDirectory::~CheckpointDirectory() {
+  try {
+    wait();
+  } catch (const std::exception& e) {
+    report(e.what());
+  }
+}
+
+void CheckpointDirectory::report(const std::string& what) const {
+  if (options_.report)
+    options_.report(what);
+  else
+    std::fprintf(stderr, "checkpoints: %s\n", what.c_str());
+}
+
+// ---- saving ----
+
+void CheckpointDirectory::save(const Checkpoint& checkpoint) {
+  wait();
+  write(detail::container_of(checkpoint), checkpoint.step);
+}
+
+void CheckpointDirectory::save_async(const Checkpoint& checkpoint) {
+  Trace::forbid_reading("save");
+  wait();
+  io::Container container = detail::container_of(checkpoint);
+  container.tensors = io::snapshot(container.tensors);
+  running_ = std::async(std::launch::async, [this, container = std::move(container), step = checkpoint.step] {
+    write(container, step);
+  });
+}
+
+void CheckpointDirectory::wait() {
+  if (running_.valid()) running_.get();
+}
+
+void CheckpointDirectory::write(const io::Container& container, int64_t step) {
+  if (step < 0) throw Error(fmt::format("checkpoints: step is {}; required is 0 or more", step));
+  io::write(path_of(name_of_step(step)), container, options_.write, *options_.files);
+  prune(step);
+}
+
+// Only now that the new generation is durable. The one just saved stays, whatever its step.
+void CheckpointDirectory::prune(int64_t saved_step) {
+  const std::vector<Generation> all = generations();
+  std::set<int64_t> kept{saved_step};
+  for (size_t i = 0; i < all.size() && i < static_cast<size_t>(options_.keep_last); ++i)
+    kept.insert(all[i].step);
+  if (options_.keep_best > 0) {
+    std::vector<std::pair<double, int64_t>> losses;
+    for (const Generation& g : all)
+      if (const double loss = loss_of(g); !std::isnan(loss)) losses.emplace_back(loss, g.step);
+    std::sort(losses.begin(), losses.end());
+    losses.resize(std::min(losses.size(), static_cast<size_t>(options_.keep_best)));
+    for (const auto& [loss, step] : losses) kept.insert(step);
+  }
+  io::FileSystem& files = *options_.files;
+  const io::Descriptor folder(files, files.open_folder(folder_));
+  for (const Generation& g : all) {
+    if (kept.contains(g.step)) continue;
+    const int code = *folder >= 0 ? files.remove(*folder, g.name) : *folder;
+    if (code != 0 && code != -ENOENT)  // another saver was faster
+      report(IoError(path_of(g.name), -code, "cannot remove an old generation").what());
+  }
+}
+
+// NaN where it cannot be read: such a generation is not worth keeping for its loss.
+double CheckpointDirectory::loss_of(const Generation& generation) const {
+  try {
+    return io::Reader(options_.files->open(path_of(generation.name))).meta().at("loss").as_double();
+  } catch (const Error&) {
+    return std::nan("");
+  }
+}
+
+// ---- finding again ----
+
+std::vector<CheckpointDirectory::Generation> CheckpointDirectory::generations() const {
+  io::FileSystem& files = *options_.files;
+  const io::Descriptor folder(files, files.open_folder(folder_));
+  std::vector<std::string> names;
+  const int code = *folder >= 0 ? files.list(*folder, names) : *folder;
+  if (code != 0) throw IoError(folder_, -code, "checkpoints: cannot list the folder");
+  std::vector<Generation> all;
+  for (const std::string& name : names)
+    if (const auto step = step_in(name)) all.push_back({*step, name});
+  std::sort(all.begin(), all.end(), [](const Generation& a, const Generation& b) { return a.step > b.step; });
+  return all;
+}
+
+std::optional<CheckpointDirectory::Resumed> CheckpointDirectory::resume_latest() {
+  wait();
+  const std::vector<Generation> all = generations();
+  std::string skipped;
+  for (const Generation& g : all) {
+    const std::string path = path_of(g.name);
+    try {
+      return Resumed{detail::checkpoint_of(path, io::Reader(options_.files->open(path)).read()), path};
+    } catch (const Error& e) {
+      report(fmt::format("skipped a generation that is not whole: {}", e.what()));
+      skipped += fmt::format("\n  {}", e.what());
+    }
+  }
+  if (all.empty()) return {};
+  throw Error(
+      fmt::format("checkpoints: none of the {} generations in {} is whole; move them away to start anew{}",
+                  all.size(), folder_, skipped));
+}
+
+}  // namespace varve

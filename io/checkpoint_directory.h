@@ -1,0 +1,66 @@
+// CheckpointDirectory: generations of one training in a folder, of which the newest whole one is found again.
+#pragma once
+
+#include <functional>
+#include <future>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <varve/io/checkpoint.h>
+#include <varve/io/file_system.h>
+
+namespace varve {
+
+struct CheckpointDirectoryOptions {
+  int keep_last = 3;  // the newest generations, at least one
+  int keep_best = 0;  // and those of the lowest loss; one whose loss is NaN is never among them
+  io::WriteOptions write{};
+  // Told what was skipped and why, and what could not be removed; by default a line on stderr.
+  std::function<void(const std::string&)> report{};
+  io::FileSystem* files = &io::system_files();
+};
+
+class VARVE_API CheckpointDirectory {
+ public:
+  // Makes the folder if its parent is there. IoError, or Error when the options make no sense.
+  explicit CheckpointDirectory(std::string folder, CheckpointDirectoryOptions options = {});
+  // Finishes what save_async began; its error is reported.
+  ~CheckpointDirectory();
+  CheckpointDirectory(const CheckpointDirectory&) = delete;
+  CheckpointDirectory& operator=(const CheckpointDirectory&) = delete;
+
+  // Writes FOLDER/checkpoint-STEP.varve durably, then removes the generations that are not to be kept. Others
+  // may save to the folder at the same time.
+  void save(const Checkpoint& checkpoint);
+  // The same by another thread: returns once the values are copied, so that they may change. An error of the
+  // last one surfaces at the next call, before which it is finished.
+  void save_async(const Checkpoint& checkpoint);
+  void wait();
+
+  struct Resumed {
+    Checkpoint checkpoint;
+    std::string path;
+  };
+  // The newest generation whose every byte is right; what was skipped is reported. Nothing where none was
+  // ever saved; an Error where there are some and none is whole: training must not start anew in silence.
+  std::optional<Resumed> resume_latest();
+
+ private:
+  struct Generation {
+    int64_t step = 0;
+    std::string name;
+  };
+  std::vector<Generation> generations() const;  // the newest first
+  std::string path_of(const std::string& name) const { return folder_ + "/" + name; }
+  void write(const io::Container& container, int64_t step);
+  void prune(int64_t saved_step);
+  double loss_of(const Generation& generation) const;
+  void report(const std::string& what) const;
+
+  std::string folder_;
+  CheckpointDirectoryOptions options_;
+  std::future<void> running_;
+};
+
+}  // namespace varve
