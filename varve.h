@@ -21,6 +21,7 @@
 #include <varve/io/checkpoint.h>
 #include <varve/io/checkpoint_directory.h>
 #include <varve/io/durable.h>
+#include <varve/io/foreign/safetensors.h>
 #include <varve/io/model.h>
 #include <varve/io/reader.h>
 #include <varve/io/state.h>

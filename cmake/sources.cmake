@@ -1,6 +1,6 @@
 # What the library is made of, and which headers are its API: every source of these folders, and every header that is
 # not listed as internal.
-set(varve_folders core core/ops core/cpu nn optim io data cuda)
+set(varve_folders core core/ops core/cpu nn optim io io/foreign data cuda)
 set(varve_internal
   core/pointwise_kernels.h core/ops/elementwise.h core/ops/list.h
   core/cpu/cgroup.h core/cpu/drivers.h core/cpu/kernels.h core/cpu/lanes.h core/cpu/processor.h core/cpu/space.h
