@@ -12,6 +12,12 @@ if(VARVE_CPU_LEVELS MATCHES "^(all|smallest)$")
   endif()
 endif()
 
+foreach(level ${varve_levels})
+  if(NOT level MATCHES "^(generic|x86_64_v[234])$")
+    message(FATAL_ERROR "VARVE_CPU_LEVELS: '${level}' is unknown; give all, smallest, generic, or some of x86_64_v2, x86_64_v3, x86_64_v4")
+  endif()
+endforeach()
+
 # GNU binutils, whatever the compiler: lld has no --force-group-allocation.
 find_program(VARVE_LD NAMES ld.bfd ld REQUIRED)
 find_program(VARVE_OBJCOPY NAMES objcopy REQUIRED)
