@@ -37,7 +37,7 @@ struct StorageEntry {
 // use.
 inline constexpr uint64_t kZlibFeature = 1, kZstdFeature = 2, kKnownFeatures = 3;
 
-struct Index {
+struct VARVE_API Index {
   std::string kind;
   Meta meta;
   std::vector<StorageEntry> storages;  // in the order they lie in the file

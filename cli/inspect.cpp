@@ -1,0 +1,168 @@
+// varve inspect FILE: what it holds, without reading more than is asked for.
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include <varve/core/ops/copy.h>
+#include <varve/core/ops/reduce.h>
+#include <varve/io/foreign/safetensors.h>
+#include <varve/io/model.h>
+
+#include "any_file.h"
+#include "commands.h"
+
+namespace varve::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct Options {
+  std::string path;
+  bool json = false, values = false, statistics = false, graph = true;
+};
+
+// What is said of a file and of each tensor, whichever way it is printed.
+struct Row {
+  io::TensorInfo info;
+  std::optional<Tensor> tensor;  // where values or statistics are asked for
+};
+struct Summary {
+  std::string format, kind, fingerprint, graph;
+  uint64_t bytes = 0;
+  io::Meta meta;
+  std::vector<Row> rows;
+};
+
+Json json_of(const io::Meta& meta) {
+  return std::visit(
+      [](const auto& v) -> Json {
+        using T = std::decay_t<decltype(v)>;
+        if constexpr (std::is_same_v<T, std::monostate>)
+          return nullptr;
+        else if constexpr (std::is_same_v<T, io::Bytes>)
+          return fmt::format("{} bytes", v.size());
+        else if constexpr (std::is_same_v<T, io::MetaList>) {
+          Json list = Json::array();
+          for (const io::Meta& m : v) list.push_back(json_of(m));
+          return list;
+        } else if constexpr (std::is_same_v<T, io::MetaMap>) {
+          Json map = Json::object();
+          for (const auto& [key, m] : v) map[key] = json_of(m);
+          return map;
+        } else
+          return v;
+      },
+      meta.value());
+}
+
+Summary summary_of_varve(const io::SourcePtr& source, const Options& o) {
+  const io::Reader reader(source);
+  Summary s{"varve 1", reader.kind(), to_string(reader.fingerprint()), {}, source->size(), reader.meta(), {}};
+  for (io::TensorInfo& t : reader.tensors()) {
+    Row row{std::move(t), {}};
+    if ((o.values || o.statistics) && io::info_of(row.info.element)->dtype)
+      row.tensor = reader.read(std::span(&row.info.name, 1))[0].tensor;
+    s.rows.push_back(std::move(row));
+  }
+  if (s.kind != "model") return s;
+  const Model model(reader.read());
+  s.meta = io::MetaMap{{"inputs", io::MetaList(model.inputs().begin(), model.inputs().end())},
+                       {"outputs", io::MetaList(model.outputs().begin(), model.outputs().end())}};
+  if (o.graph) s.graph = to_string(model.graph(false).graph);
+  return s;
+}
+
+Summary summary_of_safetensors(const io::SourcePtr& source, const Options& o) {
+  const io::Container c = io::read_safetensors(source);
+  Summary s{"safetensors", c.kind, {}, {}, source->size(), c.meta, {}};
+  for (const auto& [name, tensor] : c.tensors) {
+    io::TensorInfo info;
+    info.name = name, info.element = io::element_of(tensor.dtype()), info.shape = tensor.shape();
+    info.stored_bytes = tensor.spec().bytes();
+    s.rows.push_back({std::move(info), {}});
+    if (o.values || o.statistics) s.rows.back().tensor = tensor;
+  }
+  for (const io::Carried& t : c.carried) {
+    io::TensorInfo info;
+    info.name = t.name, info.element = t.element, info.shape = t.shape, info.stored_bytes = t.bytes->bytes();
+    s.rows.push_back({std::move(info), {}});
+  }
+  return s;
+}
+
+struct Statistics {
+  double min, max, mean;
+};
+std::optional<Statistics> statistics_of(const Row& row) {
+  if (!row.tensor || row.tensor->numel() == 0) return {};
+  const Tensor x = cast(row.tensor->detach(), DType::f64);
+  return Statistics{min(x).item(), max(x).item(), mean(x).item()};
+}
+
+Json json_of(const Summary& s, const Options& o) {
+  Json out{{"format", s.format}, {"kind", s.kind}, {"bytes", s.bytes}};
+  if (!s.fingerprint.empty()) out["fingerprint"] = s.fingerprint;
+  out["meta"] = json_of(s.meta);
+  out["tensors"] = Json::array();
+  for (const Row& row : s.rows) {
+    const io::TensorInfo& t = row.info;
+    Json json{{"name", t.name},
+              {"dtype", std::string(io::info_of(t.element)->name)},
+              {"shape", std::vector<int64_t>(t.shape.begin(), t.shape.end())},
+              {"codec", std::string(name_of(t.codec))},
+              {"storage", t.storage},
+              {"stored_bytes", t.stored_bytes}};
+    if (o.statistics)
+      if (const auto found = statistics_of(row))
+        json["statistics"] = {{"min", found->min}, {"max", found->max}, {"mean", found->mean}};
+    if (o.values && row.tensor) json["values"] = to_string(*row.tensor);
+    out["tensors"].push_back(std::move(json));
+  }
+  if (!s.graph.empty()) out["graph"] = s.graph;
+  return out;
+}
+
+void print(const Summary& s, const Options& o) {
+  fmt::print("{}: {}, {}, {} bytes\n", o.path, s.format, s.kind, s.bytes);
+  if (!s.fingerprint.empty()) fmt::print("fingerprint {}\n", s.fingerprint);
+  if (!s.meta.is_null()) fmt::print("meta {}\n", json_of(s.meta).dump());
+  size_t width = 4;
+  for (const Row& row : s.rows) width = std::max(width, row.info.name.size());
+  fmt::print("{:<{}}  {:<8} {:<18} {:<5} {:>12}\n", "name", width, "dtype", "shape", "codec", "stored bytes");
+  for (const Row& row : s.rows) {
+    const io::TensorInfo& t = row.info;
+    fmt::print("{:<{}}  {:<8} {:<18} {:<5} {:>12}\n", t.name, width, io::info_of(t.element)->name,
+               to_string(t.shape), name_of(t.codec), t.stored_bytes);
+    if (o.statistics)
+      if (const auto found = statistics_of(row))
+        fmt::print("  min {:.6g}  max {:.6g}  mean {:.6g}\n", found->min, found->max, found->mean);
+    if (o.values && row.tensor) fmt::print("{}\n", to_string(*row.tensor));
+  }
+  if (!s.graph.empty()) fmt::print("\ngraph (eval)\n{}", s.graph);
+}
+
+int inspect(const Options& o) {
+  const io::SourcePtr source = io::map_file(o.path);
+  const Summary s =
+      io::is_safetensors(*source) ? summary_of_safetensors(source, o) : summary_of_varve(source, o);
+  if (o.json)
+    fmt::print("{}\n", json_of(s, o).dump(2, ' ', false, Json::error_handler_t::replace));
+  else
+    print(s, o);
+  return 0;
+}
+
+}  // namespace
+
+void add_inspect(CLI::App& app, Chosen& chosen) {
+  auto o = std::make_shared<Options>();
+  CLI::App* command = app.add_subcommand("inspect", "Say what a file holds");
+  command->add_option("file", o->path, "The file")->required();
+  command->add_flag("--json", o->json, "As JSON");
+  command->add_flag("--values", o->values, "A few values of each tensor, too");
+  command->add_flag("--stats", o->statistics, "Smallest, largest and mean value of each tensor, too");
+  command->add_flag("!--no-graph", o->graph, "Without a model's graph");
+  command->callback([=, &chosen] { chosen = [o] { return inspect(*o); }; });
+}
+
+}  // namespace varve::cli
