@@ -134,9 +134,10 @@ TEST_CASE("headers that do not hold are refused by what is wrong") {
       {std::string(50'000, '['), 0},
       {R"({"a":)" + std::string(50'000, '['), 0},
   };
-  for (const auto& [header, data] : wrong) {
+  for (const auto& header_and_data : wrong) {
+    const std::string& header = header_and_data.first;
     CAPTURE(header.substr(0, 200));
-    CHECK(refusal(header, data) != "accepted");
+    CHECK(refusal(header, header_and_data.second) != "accepted");
   }
   CHECK(contains(refusal(R"({"a":1,"a":2})", 0), "'a' is there twice"));
   Bytes truth = file(tensor("BOOL", "[1]", "[0,1]"), 1);
