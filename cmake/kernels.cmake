@@ -35,10 +35,11 @@ function(varve_add_level target level)
   target_compile_features(${objects} PRIVATE cxx_std_20)
   target_compile_definitions(${objects} PRIVATE Eigen=Eigen_${level} EIGEN_DONT_PARALLELIZE EIGEN_NO_DEBUG
     VARVE_STATIC VARVE_LEVEL_TABLE=varve_kernels_${level})
-  # Always optimised. No -ffast-math: NaN and infinity mean something. Contraction off: the same product and sum
-  # everywhere. errno off: else a square root calls the library. No unique symbols: the linker would merge them across
-  # levels, whatever their visibility.
-  target_compile_options(${objects} PRIVATE -O3 $<$<CXX_COMPILER_ID:GNU>:-fno-gnu-unique> -fno-math-errno -fno-trapping-math -ffp-contract=off -fwrapv
+  # Always optimised, but under sanitizers, which take minutes over it. No -ffast-math: NaN and infinity mean something.
+  # Contraction off: the same product and sum everywhere. errno off: else a square root calls the library. No unique
+  # symbols: the linker would merge them across levels, whatever their visibility.
+  target_compile_options(${objects} PRIVATE $<$<NOT:$<BOOL:${varve_sanitized}>>:-O3>
+    $<$<CXX_COMPILER_ID:GNU>:-fno-gnu-unique> -fno-math-errno -fno-trapping-math -ffp-contract=off -fwrapv
     -Wno-psabi -Wno-ignored-attributes -Wno-uninitialized $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
   if(NOT level STREQUAL "generic")
     string(REPLACE _ - march ${level})

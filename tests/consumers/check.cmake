@@ -23,5 +23,12 @@ else()
   run(${CMAKE_COMMAND} --build ${WORK}/build --target consumer)
   file(COPY ${WORK}/build/consumer DESTINATION ${WORK})
 endif()
+if(WAY STREQUAL "add_subdirectory")  # which installs nothing that was not asked for
+  run(${CMAKE_COMMAND} --install ${WORK}/build --prefix ${WORK}/unasked)
+  file(GLOB_RECURSE unasked ${WORK}/unasked/*)
+  if(unasked)
+    message(FATAL_ERROR "installed from within another project: ${unasked}")
+  endif()
+endif()
 set(ENV{LD_LIBRARY_PATH} ${WORK}/installed/lib:${WORK}/installed/lib/${ARCH})  # of a shared build
 run(${WORK}/consumer)
