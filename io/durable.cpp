@@ -5,9 +5,12 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <filesystem>
 #include <optional>
+#include <string_view>
+#include <utility>
 
 #include <varve/core/error.h>
 
@@ -18,6 +21,31 @@ namespace fs = std::filesystem;
 constexpr int kMaxLinks = 40;          // as in the kernel
 constexpr int kMaxTemporaries = 1000;  // names tried: more than savers at work, and left by crashes
 constexpr int kMaxTries = 3;           // of syncing, each with a new file
+
+std::string_view remedy(int code) {
+  switch (-code) {
+    case ENOSPC:
+      return "there is no room for it beside the old one: make some, or save to another disk";
+    case EDQUOT:
+      return "make room for it within the quota, or have that raised";
+    case EFBIG:
+      return "raise the limit on file sizes (ulimit -f), or save to a disk that takes such files";
+    case EIO:
+      return "the disk may be failing: save to another one";
+    case EACCES:
+    case EPERM:
+    case EROFS:
+      return "make the folder readable and writable, or save elsewhere";
+    case EMFILE:
+    case ENFILE:
+      return "close other files first";
+    case ENOENT:
+    case ENOTDIR:
+      return "make the folder first";
+    default:
+      return "save again, or elsewhere";
+  }
+}
 
 // The folder and the name that `path` leads to; the last link may point to a file that is not there yet.
 struct Place {
@@ -41,9 +69,9 @@ class Saving {
     // Some file systems cannot sync a folder: so be it.
     const int code = files().sync(**folder_);
     if (code != 0 && code != -EINVAL && code != -EOPNOTSUPP)
-      fail(
-          code,
-          "the new file is in place, but its folder could not be synced: a crash may bring the old one back");
+      fail(code,
+           "the new file is in place, but its folder could not be synced: a power loss may bring the "
+           "old one back; save again once the disk is well");
   }
 
  private:
@@ -58,21 +86,23 @@ class Saving {
       if (place_.name.empty() || place_.name == "." || place_.name == "..")
         fail(-EISDIR, "required is a file's name");
       const int folder = files().open_folder(place_.folder);
-      if (folder < 0) fail(folder, fmt::format("cannot open its folder {}", place_.folder.string()));
+      if (folder < 0)
+        fail(folder, fmt::format("cannot open its folder {}; {}", place_.folder.string(), remedy(folder)));
       folder_.emplace(files(), folder);
       FileStatus status;
       const int code = files().status(folder, place_.name, status);
       if (code == -ENOENT) return;
-      if (code != 0) fail(code, "cannot look at the file to replace");
+      if (code != 0) fail(code, fmt::format("cannot look at the file to replace; {}", remedy(code)));
       if (status.kind == FileKind::regular) {
         mode_ = status.mode;
         return;
       }
       if (status.kind != FileKind::link)
-        fail(status.kind == FileKind::folder ? -EISDIR : -EINVAL, "can only replace a regular file");
+        fail(status.kind == FileKind::folder ? -EISDIR : -EINVAL,
+             "can only replace a regular file; save elsewhere");
       std::string target;
       const int read = links < kMaxLinks ? files().read_link(folder, place_.name, target) : -ELOOP;
-      if (read != 0) fail(read, "cannot follow the symbolic link");
+      if (read != 0) fail(read, fmt::format("cannot follow the symbolic link; {}", remedy(read)));
       place_ = Place(place_.folder / target);
     }
   }
@@ -83,53 +113,46 @@ class Saving {
     Temporary file(*this);
     if (options_.bytes > 0) {
       const int code = files().reserve(*file.descriptor, options_.bytes);
-      if (code != 0 && code != -EOPNOTSUPP && code != -ENOSYS && code != -EINVAL) fail_writing(code);
+      if (code != -EOPNOTSUPP && code != -ENOSYS && code != -EINVAL) file.check(code, "reserve room for");
     }
     content(file);
-    if (mode_)
-      if (const int code = files().set_mode(*file.descriptor, *mode_); code != 0)
-        fail(code, "cannot keep the mode");
+    if (mode_) file.check(files().set_mode(*file.descriptor, *mode_), "set the mode of");
     // After a sync that failed, the system may call the same bytes clean: another sync would tell nothing.
-    if (const int code = files().sync(*file.descriptor); code != 0) {
-      if (last || code != -EIO) fail_writing(code);
-      return false;
-    }
-    if (const int code = file.descriptor.close(); code != 0) fail_writing(code);
-    if (const int code = files().rename(**folder_, file.name, place_.name); code != 0)
-      fail(code, "cannot rename the new file over it");
+    const int code = files().sync(*file.descriptor);
+    if (code == -EIO && !last) return false;
+    file.check(code, "sync");
+    file.check(file.descriptor.close(), "close");
+    file.check(files().rename(**folder_, file.name, place_.name), "put in place");
     file.name.clear();
     return true;
-  }
-
-  [[noreturn]] void fail_writing(int code) const {
-    const std::string size = options_.bytes ? fmt::format(" of {} bytes", options_.bytes) : "";
-    if (code == -ENOSPC || code == -EDQUOT)
-      fail(code,
-           fmt::format(
-               "no room for the new file{}, which the old one stays beside until it is whole; make room "
-               "and save again",
-               size));
-    if (code == -EFBIG)
-      fail(code, fmt::format("the new file{} is larger than this file system or a limit allows", size));
-    fail(code, fmt::format("cannot write the new file{}; the disk may be failing", size));
   }
 
   // A new file beside the target under a name of its own; gone with this object unless it was renamed.
   class Temporary : public Sink {
    public:
-    explicit Temporary(Saving& saving) : descriptor(saving.files(), create(saving)), saving_(saving) {}
-    ~Temporary() override {
-      if (!name.empty()) saving_.files().remove(**saving_.folder_, name);
-    }
+    explicit Temporary(Saving& saving)
+        : descriptor(saving.files(), create(saving)), saving_(saving), needed_(saving.options_.bytes) {}
+    ~Temporary() override { discard(); }
     Temporary(const Temporary&) = delete;
     Temporary& operator=(const Temporary&) = delete;
     void write(std::span<const std::byte> bytes) override {
+      written_ += bytes.size();
+      needed_ = std::max(needed_, written_);
       while (!bytes.empty()) {
         const int64_t wrote = saving_.files().write(*descriptor, bytes);
         if (wrote == -EINTR) continue;
-        if (wrote <= 0) saving_.fail_writing(wrote == 0 ? -EIO : static_cast<int>(wrote));
+        if (wrote <= 0) check(wrote == 0 ? -EIO : static_cast<int>(wrote), "write");
         bytes = bytes.subspan(static_cast<size_t>(wrote));
       }
+    }
+    // Throws unless `code` is 0, and says whether anything is left behind.
+    void check(int code, const char* step) {
+      if (code == 0) return;
+      const std::string left = name;
+      saving_.fail(
+          code,
+          fmt::format("cannot {} the new file of {} bytes; the old one, if any, is untouched{}; {}", step,
+                      needed_, discard() ? "" : fmt::format(", {} is left behind", left), remedy(code)));
     }
     std::string name;
     Descriptor descriptor;
@@ -138,14 +161,23 @@ class Saving {
     int create(Saving& saving) {
       for (int i = 0; i < kMaxTemporaries; ++i) {
         name = fmt::format(".{}.varve-{}-{}", saving.place_.name.substr(0, 200), ::getpid(), i);
-        const int file = saving.files().create(**saving.folder_, name);
+        // Not even for a moment may more people open it than the old one.
+        const int file = saving.files().create(**saving.folder_, name, saving.mode_.value_or(0666) & 0777u);
         if (file >= 0) return file;
-        if (file != -EEXIST) saving.fail(file, "cannot create a file beside it");
+        if (file != -EEXIST)
+          saving.fail(file, fmt::format("cannot create a file beside it; {}", remedy(file)));
       }
-      saving.fail(-EEXIST,
-                  fmt::format("cannot create a file beside it: {} names are taken", kMaxTemporaries));
+      saving.fail(-EEXIST, fmt::format("cannot create a file beside it: {} names are taken; remove what dead "
+                                       "savers left, {}",
+                                       kMaxTemporaries, name));
+    }
+    bool discard() {
+      const std::string discarded = std::exchange(name, "");
+      const int code = discarded.empty() ? 0 : saving_.files().remove(**saving_.folder_, discarded);
+      return code == 0 || code == -ENOENT;
     }
     Saving& saving_;
+    uint64_t needed_, written_ = 0;
   };
 
   std::string path_;

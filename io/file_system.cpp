@@ -62,15 +62,17 @@ class SystemFiles : public FileSystem {
       return code;
     }
     errno = 0;
-    while (const dirent* entry = ::readdir(entries))
+    while (const dirent* entry = ::readdir(entries)) {
       if (const std::string name = entry->d_name; name != "." && name != "..") names.push_back(name);
+      errno = 0;
+    }
     const int code = -errno;
     ::closedir(entries);
     return code;
   }
-  int create(int folder, const std::string& name) override {
+  int create(int folder, const std::string& name, uint32_t mode) override {
     return uninterrupted(
-        [&] { return ::openat(folder, name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666); });
+        [&] { return ::openat(folder, name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode); });
   }
   int set_mode(int file, uint32_t mode) override {
     return uninterrupted([&] { return ::fchmod(file, mode); });

@@ -31,8 +31,9 @@ class VARVE_API FileSystem {
   virtual int status(int folder, const std::string& name, FileStatus& status) = 0;  // of a link itself
   virtual int read_link(int folder, const std::string& name, std::string& target) = 0;
   virtual int list(int folder, std::vector<std::string>& names) = 0;  // in any order
-  // A descriptor of a new, empty file; -EEXIST where the name is taken.
-  virtual int create(int folder, const std::string& name) = 0;
+  // A descriptor of a new, empty file; -EEXIST where the name is taken. It has the mode's bits that the umask
+  // leaves.
+  virtual int create(int folder, const std::string& name, uint32_t mode) = 0;
   virtual int set_mode(int file, uint32_t mode) = 0;
   virtual int reserve(int file, uint64_t bytes) = 0;  // room, without a change of length
   virtual int64_t write(int file, std::span<const std::byte> bytes) = 0;

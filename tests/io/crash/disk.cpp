@@ -105,17 +105,17 @@ int SimulatedDisk::list(int, std::vector<std::string>& names) {
   return 0;
 }
 
-int SimulatedDisk::create(int, const std::string& name) {
+int SimulatedDisk::create(int, const std::string& name, uint32_t mode) {
   if (names_.contains(name)) return -EEXIST;
   const int file = static_cast<int>(files_.size());
-  files_.emplace_back();
+  files_.emplace_back().mode = mode;
   change({{}, name, {file}});
   return file;
 }
 
 int SimulatedDisk::open_in_place(const std::string& name) {
   const auto found = names_.find(name);
-  if (found == names_.end()) return create(kFolder, name);
+  if (found == names_.end()) return create(kFolder, name, 0644);
   File& file = files_[static_cast<size_t>(found->second.file)];
   file.now.clear();
   file.truncated = true;

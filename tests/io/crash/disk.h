@@ -50,7 +50,7 @@ class SimulatedDisk : public io::FileSystem {
   int status(int folder, const std::string& name, io::FileStatus& status) override;
   int read_link(int folder, const std::string& name, std::string& target) override;
   int list(int folder, std::vector<std::string>& names) override;
-  int create(int folder, const std::string& name) override;
+  int create(int folder, const std::string& name, uint32_t mode) override;
   int set_mode(int file, uint32_t mode) override;
   int reserve(int file, uint64_t bytes) override;
   int64_t write(int file, std::span<const std::byte> bytes) override;

@@ -41,8 +41,8 @@ class Forwarding : public io::FileSystem {
   int list(int folder, std::vector<std::string>& names) override {
     return forward(Call::list, [&] { return next_.list(folder, names); });
   }
-  int create(int folder, const std::string& name) override {
-    return forward(Call::create, [&] { return next_.create(folder, name); });
+  int create(int folder, const std::string& name, uint32_t mode) override {
+    return forward(Call::create, [&] { return next_.create(folder, name, mode); });
   }
   int set_mode(int file, uint32_t mode) override {
     return forward(Call::set_mode, [&] { return next_.set_mode(file, mode); });

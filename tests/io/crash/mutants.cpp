@@ -90,7 +90,7 @@ struct RemoveFirst : Saver {
 
 struct InPlace : Saver {
   using Saver::Saver;
-  int create(int, const std::string& name) override {
+  int create(int, const std::string& name, uint32_t) override {
     const size_t end = name.find(".varve-");  // the temporary's name says whose it is
     return disk_.open_in_place(name.substr(1, end - 1));
   }
