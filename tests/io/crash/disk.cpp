@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <iterator>
+#include <numeric>
 
 #include <varve/core/error.h>
 
@@ -31,7 +33,8 @@ void SimulatedDisk::apply(const Write& write, io::Bytes& bytes) {
 }
 
 void SimulatedDisk::apply(const NameChange& change, Names& names) {
-  if (!change.from.empty()) names.erase(change.from);
+  const auto from = names.find(change.from);
+  if (from != names.end() && from->second.file == change.name.file) names.erase(from);
   if (!change.to.empty()) names[change.to] = change.name;
 }
 
@@ -58,10 +61,32 @@ io::Bytes SimulatedDisk::crashed(const File& file, Data data, Random& random) co
   return bytes;
 }
 
-Image SimulatedDisk::crashed(uint64_t choice, Data data, Random& random) const {
+std::vector<SimulatedDisk::Kept> SimulatedDisk::name_choices(size_t most, Random& random) const {
+  const size_t count = pending_names_.size();
+  std::vector<Kept> choices{{}};
+  // Each choice is one of those before, and one operation more.
+  for (size_t c = 0; c < choices.size() && choices.size() <= most; ++c)
+    for (size_t i = 0; i < count; ++i)
+      if (std::find(choices[c].begin(), choices[c].end(), i) == choices[c].end()) {
+        choices.push_back(choices[c]);
+        choices.back().push_back(i);
+      }
+  if (choices.size() <= most) return choices;
+  Kept all(count);
+  std::iota(all.begin(), all.end(), size_t{0});
+  choices = {{}, all};
+  while (choices.size() < most) {
+    Kept kept;
+    std::copy_if(all.begin(), all.end(), std::back_inserter(kept), [&](size_t) { return random() % 2; });
+    if (random() % 2) std::shuffle(kept.begin(), kept.end(), random);
+    choices.push_back(kept);
+  }
+  return choices;
+}
+
+Image SimulatedDisk::crashed(const Kept& kept, Data data, Random& random) const {
   Names names = durable_names_;
-  for (size_t i = 0; i < pending_names_.size(); ++i)
-    if ((choice >> i) & 1u) apply(pending_names_[i], names);
+  for (const size_t i : kept) apply(pending_names_[i], names);
   Image image;
   for (const auto& [text, name] : names)
     if (name.file >= 0) image[text] = crashed(files_[static_cast<size_t>(name.file)], data, random);
@@ -144,6 +169,7 @@ int64_t SimulatedDisk::write(int file, std::span<const std::byte> bytes) {
 
 int SimulatedDisk::sync(int descriptor) {
   if (descriptor == kFolder) {
+    if (failing_folder_syncs > 0) return --failing_folder_syncs, -EIO;
     durable_names_ = names_;
     pending_names_.clear();
     changed();
@@ -178,8 +204,9 @@ int SimulatedDisk::rename(int, const std::string& from, const std::string& to) {
 }
 
 int SimulatedDisk::remove(int, const std::string& name) {
-  if (!names_.contains(name)) return -ENOENT;
-  change({name, {}, {}});
+  const auto found = names_.find(name);
+  if (found == names_.end()) return -ENOENT;
+  change({name, {}, found->second});
   return 0;
 }
 

@@ -24,7 +24,8 @@ class SimulatedDisk : public io::FileSystem {
 
   // Called after each operation that changed something.
   std::function<void()> on_change;
-  int failing_syncs = 0;       // of files, from now on: what was written is lost, and called clean
+  int failing_syncs = 0;  // of files, from now on: what was written is lost, and called clean
+  int failing_folder_syncs = 0;
   bool keeps_nothing = false;  // a sync of a file says it was kept, and only close says it was not
   int64_t room = INT64_MAX;    // bytes
   size_t longest_write = SIZE_MAX;
@@ -35,12 +36,13 @@ class SimulatedDisk : public io::FileSystem {
 
   // What is read while nothing crashes.
   Image now() const;
-  // How many choices of names a crash has: the operations on names since the last sync, each kept or not.
-  uint64_t name_choices() const { return uint64_t{1} << pending_names_.size(); }
-  // What a crash may leave: the names that the bits of `choice` keep, of the data nothing, all, only its
-  // size, or some.
+  // What a crash may do to names: of the operations on them since the last sync it keeps some, in any order.
+  using Kept = std::vector<size_t>;
+  // All there are, or `most` drawn at random where there are more.
+  std::vector<Kept> name_choices(size_t most, Random& random) const;
+  // What a crash may leave: those names, and of the data nothing, all, only its size, or some.
   enum class Data { none, all, size, some };
-  Image crashed(uint64_t choice, Data data, Random& random) const;
+  Image crashed(const Kept& kept, Data data, Random& random) const;
   // The same names for everyone: a file opened in place of a new one, emptied.
   int open_in_place(const std::string& name);
 

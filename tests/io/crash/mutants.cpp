@@ -36,6 +36,37 @@ struct NoFolderSync : Saver {
   int sync(int descriptor) override { return is_folder(descriptor) ? 0 : disk_.sync(descriptor); }
 };
 
+struct UncheckedFolderSync : Saver {
+  using Saver::Saver;
+  int sync(int descriptor) override {
+    const int code = disk_.sync(descriptor);
+    return is_folder(descriptor) ? 0 : code;
+  }
+};
+
+struct SyncTooSoon : Saver {
+  using Saver::Saver;
+  int64_t write(int file, std::span<const std::byte> bytes) override {
+    disk_.sync(file);
+    return disk_.write(file, bytes);
+  }
+  int sync(int descriptor) override { return is_folder(descriptor) ? disk_.sync(descriptor) : 0; }
+};
+
+struct NotExclusive : Saver {
+  using Saver::Saver;
+  int create(int, const std::string& name, uint32_t) override { return disk_.open_in_place(name); }
+};
+
+struct LinkReplaced : Saver {
+  using Saver::Saver;
+  int status(int folder, const std::string& name, io::FileStatus& status) override {
+    const int code = disk_.status(folder, name, status);
+    status.kind = io::FileKind::regular;
+    return code;
+  }
+};
+
 struct UncheckedClose : Saver {
   using Saver::Saver;
   int close(int descriptor) override { return disk_.close(descriptor), 0; }
@@ -115,6 +146,10 @@ Mutant mutant(const char* name) {
 std::vector<Mutant> mutants() {
   return {mutant<NoFileSync>("no sync of the file"),
           mutant<NoFolderSync>("no sync of the folder"),
+          mutant<UncheckedFolderSync>("a sync of the folder that is not checked"),
+          mutant<SyncTooSoon>("synced before the last bytes"),
+          mutant<NotExclusive>("a temporary file that another saver has"),
+          mutant<LinkReplaced>("the link replaced, not its target"),
           mutant<UncheckedClose>("a close that is not checked"),
           mutant<UncheckedSync>("a sync that is not checked"),
           mutant<SyncAgain>("a sync tried again on the same file"),

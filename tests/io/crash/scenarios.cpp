@@ -7,6 +7,7 @@
 
 #include "forwarding.h"
 #include "scenarios.h"
+#include "turns.h"
 
 namespace varve::test {
 namespace {
@@ -37,6 +38,7 @@ const std::vector<Mood>& moods() {
       {", syncs that fail", [](SimulatedDisk& d) { d.failing_syncs = 9; }},
       {", no room for half", [](SimulatedDisk& d) { d.room = 1500; }},
       {", no room after all", [](SimulatedDisk& d) { d.room = 2999; }},
+      {", a sync of the folder that fails", [](SimulatedDisk& d) { d.failing_folder_syncs = 1; }},
       {", close says it was not kept", [](SimulatedDisk& d) { d.keeps_nothing = true; }},
   };
   return all;
@@ -85,6 +87,11 @@ void add_sequences(std::vector<Scenario>& out) {
                    t.disk().room = INT64_MAX;
                    t.save("a", payload(3, kOld));
                  }});
+  out.push_back({"after a sync of the folder that failed", [](Trial& t) {
+                   t.start("a", payload(1, kOld));
+                   t.disk().failing_folder_syncs = 2;
+                   for (uint64_t i = 2; i < 5; ++i) t.save("a", payload(i, kOld));
+                 }});
   out.push_back({"beside what crashed savers left", [](Trial& t) {
                    t.start("a", payload(1, kOld));
                    for (int i = 0; i < 3; ++i)
@@ -118,6 +125,20 @@ void add_two_savers(std::vector<Scenario>& out) {
              Between files(t, n, [&] { t.save("a", payload(3, 2000)); });
              t.save("a", payload(2, 2000), 300, &files);
            }});
+}
+
+void add_savers_at_once(std::vector<Scenario>& out) {
+  for (uint64_t seed = 1; seed <= 6; ++seed)
+    out.push_back({"savers at once, " + std::to_string(seed), [seed](Trial& t) {
+                     if (seed % 2) t.start("a", payload(1, kOld));
+                     std::vector<Turns::Saver> savers;
+                     for (uint64_t s = 0; s < 2 + seed % 3 / 2; ++s)
+                       savers.push_back([&t, s](io::FileSystem& files) {
+                         for (uint64_t i = 0; i < 2; ++i)
+                           t.save("a", payload(10 * s + i + 2, 1200), 500, &files);
+                       });
+                     Turns(t, seed).run(savers);
+                   }});
 }
 
 // Generations: files g1, g2, ...; the newest whole one counts, older ones are removed when it is durable.
@@ -165,6 +186,7 @@ std::vector<Scenario> scenarios() {
   add_single_saves(all);
   add_sequences(all);
   add_two_savers(all);
+  add_savers_at_once(all);
   add_generations(all);
   add_checkpoints(all);
   return all;

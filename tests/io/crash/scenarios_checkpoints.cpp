@@ -102,8 +102,9 @@ Scenario recovery(int seed) {
             Image left;
             int countdown = 3 + 4 * seed;
             before.on_change = [&] {
-              if (--countdown == 0)
-                left = before.crashed(random() % before.name_choices(), SimulatedDisk::Data::some, random);
+              if (--countdown != 0) return;
+              const auto choices = before.name_choices(65, random);
+              left = before.crashed(choices[random() % choices.size()], SimulatedDisk::Data::some, random);
             };
             CheckpointDirectory("/folder", quiet(before)).save(at_step(1));
             CheckpointDirectory("/folder", quiet(before)).save(at_step(2));
@@ -129,6 +130,8 @@ void add_checkpoints(std::vector<Scenario>& out) {
       saves("checkpoints, a sync that fails once", 1, 0, [](SimulatedDisk& d) { d.failing_syncs = 1; }));
   out.push_back(saves("checkpoints, syncs that fail", 1, 0, [](SimulatedDisk& d) { d.failing_syncs = 5; }));
   out.push_back(saves("checkpoints, no room for the third", 1, 0, [](SimulatedDisk& d) { d.room = 4500; }));
+  out.push_back(saves("checkpoints, a sync of the folder that fails", 1, 0,
+                      [](SimulatedDisk& d) { d.failing_folder_syncs = 1; }));
   out.push_back(async());
   out.push_back(two_savers());
   for (int seed = 0; seed < 5; ++seed) out.push_back(recovery(seed));

@@ -49,10 +49,10 @@ class Trial {
  private:
   struct Expected {
     bool absent = false;
-    std::set<uint64_t> settled, saving, saved_meanwhile;  // checksums of contents
+    std::set<uint64_t> settled, saving;  // checksums of contents
   };
   void try_crashes();
-  void try_crash(uint64_t choice, SimulatedDisk::Data data);
+  void try_crash(const SimulatedDisk::Kept& kept, SimulatedDisk::Data data);
   std::string wrong(const Image& image) const;
   void violation(const std::string& what);
 
