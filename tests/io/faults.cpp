@@ -123,6 +123,16 @@ std::vector<Call> calls_of_a_save(Start start) {
 
 }  // namespace
 
+TEST_CASE("a save is this sequence of calls") {
+  using enum Call;
+  const std::vector<Call> fresh{open_folder, status, create, reserve, write, write,
+                                sync,        close,  rename, sync,    close};
+  CHECK(calls_of_a_save(Start::nothing) == fresh);
+  std::vector<Call> over = fresh;
+  over.insert(over.begin() + 6, set_mode);  // before the sync that makes it last
+  CHECK(calls_of_a_save(Start::old) == over);
+}
+
 TEST_CASE("whatever call fails, and however, the file is old or new and nothing is left behind") {
   size_t tried = 0;
   for (const Start start : {Start::nothing, Start::old, Start::link}) {

@@ -119,8 +119,10 @@ double value_in(const std::string& path) {
 }
 
 // Nothing, or what is wrong after a run.
-std::string verdict(const std::string& path, bool fresh, const Outcome& outcome, bool killed) {
+std::string verdict(const test::TemporaryFolder& folder, const std::string& path, bool fresh,
+                    const Outcome& outcome, bool killed) {
   try {
+    if (!killed && folder.entries() > 1) return "a temporary file is left behind";
     if (::access(path.c_str(), F_OK) != 0) {
       if (!fresh) return "the file is gone";
       return outcome.status == kSaved ? "the save returned and left no file" : "";
@@ -145,7 +147,7 @@ void try_once(const char* program, bool fresh, size_t n, int code, Count& count)
   if (!fresh) save(path, state(1));
   const Outcome outcome = watch(program, path, n, code);
   ++(code == 0 ? count.kills : count.faults);
-  const std::string wrong = verdict(path, fresh, outcome, code == 0);
+  const std::string wrong = verdict(folder, path, fresh, outcome, code == 0);
   if (wrong.empty()) return;
   ++count.wrong;
   fmt::print("call {} ({}), {}: {}\n", n, outcome.calls.empty() ? -1 : outcome.calls.back(),
