@@ -65,12 +65,18 @@ Outcome watch(const char* program, const std::string& path, size_t n, int code) 
   if (!WIFSTOPPED(status)) throw Error("kill_save: the child could not be traced");
   ::ptrace(PTRACE_SETOPTIONS, child, nullptr, PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL);
   bool entering = true, saving = false, answer = false;
+  long signal = 0;  // on its way to the child: held back, one of a crash would come again for ever
   for (;;) {
-    ::ptrace(PTRACE_SYSCALL, child, nullptr, nullptr);
+    ::ptrace(PTRACE_SYSCALL, child, nullptr, signal);
+    signal = 0;
     ::waitpid(child, &status, 0);
     if (WIFEXITED(status)) return out.status = WEXITSTATUS(status), out;
     if (WIFSIGNALED(status)) return out;
-    if (!WIFSTOPPED(status) || WSTOPSIG(status) != (SIGTRAP | 0x80)) continue;
+    if (!WIFSTOPPED(status)) continue;
+    if (WSTOPSIG(status) != (SIGTRAP | 0x80)) {
+      signal = WSTOPSIG(status);
+      continue;
+    }
     user_regs_struct registers{};
     ::ptrace(PTRACE_GETREGS, child, nullptr, &registers);
     if (entering) {
@@ -99,10 +105,10 @@ Outcome watch(const char* program, const std::string& path, size_t n, int code) 
 }
 
 const std::map<long, std::vector<int>>& errors() {
-  static const std::map<long, std::vector<int>> all{{SYS_openat, {EACCES, EMFILE, ENOSPC, EIO}},
+  static const std::map<long, std::vector<int>> all{{SYS_openat, {EACCES, EMFILE, ENOSPC, EIO, EINTR}},
                                                     {SYS_newfstatat, {EACCES, EIO}},
                                                     {SYS_readlinkat, {EIO}},
-                                                    {SYS_fallocate, {ENOSPC, EDQUOT, EIO, EOPNOTSUPP}},
+                                                    {SYS_fallocate, {ENOSPC, EDQUOT, EIO, EOPNOTSUPP, EINTR}},
                                                     {SYS_write, {ENOSPC, EDQUOT, EFBIG, EIO, EINTR}},
                                                     {SYS_fsync, {EIO, ENOSPC, EINVAL, EINTR}},
                                                     {SYS_fchmod, {EPERM, EIO}},
@@ -118,10 +124,12 @@ double value_in(const std::string& path) {
   return first == last ? first : -1;
 }
 
-// Nothing, or what is wrong after a run.
+// Nothing, or what is wrong after a run that was killed (code 0) or had a call answered with `code`.
 std::string verdict(const test::TemporaryFolder& folder, const std::string& path, bool fresh,
-                    const Outcome& outcome, bool killed) {
+                    const Outcome& outcome, int code) {
+  const bool killed = code == 0;
   try {
+    if (code == EINTR && outcome.status != kSaved) return "an interrupted call ended the save";
     if (!killed && folder.entries() > 1) return "a temporary file is left behind";
     if (::access(path.c_str(), F_OK) != 0) {
       if (!fresh) return "the file is gone";
@@ -147,11 +155,19 @@ void try_once(const char* program, bool fresh, size_t n, int code, Count& count)
   if (!fresh) save(path, state(1));
   const Outcome outcome = watch(program, path, n, code);
   ++(code == 0 ? count.kills : count.faults);
-  const std::string wrong = verdict(folder, path, fresh, outcome, code == 0);
+  const std::string wrong = verdict(folder, path, fresh, outcome, code);
   if (wrong.empty()) return;
   ++count.wrong;
   fmt::print("call {} ({}), {}: {}\n", n, outcome.calls.empty() ? -1 : outcome.calls.back(),
              code ? std::strerror(code) : "killed", wrong);
+}
+
+// The calls that make a save last, as the system saw them.
+std::vector<long> what_lasts(const Outcome& outcome) {
+  std::vector<long> calls;
+  for (const long call : outcome.calls)
+    if (call == SYS_fallocate || call == SYS_fsync || call == SYS_renameat) calls.push_back(call);
+  return calls;
 }
 
 int run(const char* program) {
@@ -164,6 +180,8 @@ int run(const char* program) {
     const Outcome whole = watch(program, path, SIZE_MAX, 0);
     if (whole.status != kSaved || value_in(path) != 2)
       throw Error("kill_save: a save that nothing disturbs failed");
+    if (what_lasts(whole) != std::vector<long>{SYS_fallocate, SYS_fsync, SYS_renameat, SYS_fsync})
+      throw Error("kill_save: the save did not reserve, sync, rename and sync the folder");
     for (size_t n = 0; n < whole.calls.size(); ++n) {
       try_once(program, fresh, n, 0, count);
       const auto codes = errors().find(whole.calls[n]);
