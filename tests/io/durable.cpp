@@ -127,6 +127,22 @@ TEST_CASE("the old file's mode is kept") {
   }
 }
 
+TEST_CASE("a new file has the mode that the umask leaves") {
+  const test::TemporaryFolder folder;
+  const mode_t old = ::umask(027);
+  durable_write(folder / "a", bytes_of("new"));
+  ::umask(old);
+  struct stat status {};
+  REQUIRE(::stat((folder / "a").c_str(), &status) == 0);
+  CHECK((status.st_mode & 07777) == 0640);
+}
+
+TEST_CASE("room that was reserved for more than was written does not lengthen the file") {
+  const test::TemporaryFolder folder;
+  durable_write(folder / "a", {100'000}, [](io::Sink& sink) { sink.write(bytes_of("short")); });
+  CHECK(contents(folder / "a") == bytes_of("short"));
+}
+
 TEST_CASE("whoever opened the old file goes on reading it") {
   const test::TemporaryFolder folder;
   durable_write(folder / "a", bytes_of("old"));

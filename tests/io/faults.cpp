@@ -196,6 +196,25 @@ TEST_CASE("writes may be short or interrupted anywhere") {
     }
 }
 
+TEST_CASE("a disk that takes no bytes is an error, not an endless loop") {
+  class Idle : public Forwarding {
+   public:
+    Idle() : Forwarding(system_files()) {}
+    int64_t write(int file, std::span<const std::byte> bytes) override {
+      return calls_++ < 100 ? 0 : next_.write(file, bytes);  // even a saver that tries on comes to an end
+    }
+
+   private:
+    int calls_ = 0;
+  };
+  const TemporaryFolder folder;
+  put(folder / "a", test::bytes_of("old"));
+  Idle files;
+  CHECK(contains(message_of<IoError>([&] { save_through(files, folder / "a"); }), "cannot write"));
+  CHECK(contents(folder / "a") == test::bytes_of("old"));
+  CHECK(folder.entries() == 1);
+}
+
 TEST_CASE("a disk that never syncs is given up after three new files, each written anew") {
   class Broken : public Forwarding {
    public:
