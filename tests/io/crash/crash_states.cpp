@@ -1,23 +1,36 @@
 // crash_states N [SEED]: tries crashes of every scenario until N distinct states were seen; exits with 1 if
 // one of them left neither the old file nor the new one.
+#include <charconv>
 #include <chrono>
 #include <cstdio>
-#include <cstdlib>
+#include <optional>
+#include <string_view>
 
 #include "scenarios.h"
 
+namespace {
+
+std::optional<uint64_t> number(std::string_view text) {
+  uint64_t n = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), n);
+  if (error != std::errc() || end != text.data() + text.size()) return {};
+  return n;
+}
+
+}  // namespace
+
 int main(int argc, char** argv) {
-  if (argc < 2 || argc > 3) {
-    std::fprintf(stderr, "usage: crash_states N [SEED]\n");
+  const auto now = static_cast<uint64_t>(std::chrono::system_clock::now().time_since_epoch().count());
+  const auto wanted = argc == 2 || argc == 3 ? number(argv[1]) : std::nullopt;
+  const auto first = argc == 3 ? number(argv[2]) : now;
+  if (!wanted || *wanted == 0 || !first) {
+    std::fprintf(stderr, "usage: crash_states N [SEED]   N is at least 1\n");
     return 2;
   }
-  const uint64_t wanted = std::strtoull(argv[1], nullptr, 10);
-  uint64_t seed = argc > 2
-                      ? std::strtoull(argv[2], nullptr, 10)
-                      : static_cast<uint64_t>(std::chrono::system_clock::now().time_since_epoch().count());
+  uint64_t seed = *first;
   std::printf("seed %llu\n", static_cast<unsigned long long>(seed));
   varve::test::Findings found;
-  while (found.states.size() < wanted && found.violations == 0) varve::test::explore(found, seed += 1000, 8);
+  while (found.states.size() < *wanted && found.violations == 0) varve::test::explore(found, seed += 1000, 8);
   std::printf("%zu scenarios, %llu crashes, %zu distinct states, %llu violations\n",
               varve::test::scenarios().size(), static_cast<unsigned long long>(found.crashes),
               found.states.size(), static_cast<unsigned long long>(found.violations));

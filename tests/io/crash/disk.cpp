@@ -149,7 +149,7 @@ int SimulatedDisk::open_in_place(const std::string& name) {
 }
 
 int SimulatedDisk::set_mode(int file, uint32_t mode) {
-  files_[static_cast<size_t>(file)].mode = mode;
+  files_.at(static_cast<size_t>(file)).mode = mode;
   return 0;
 }
 
@@ -160,7 +160,7 @@ int64_t SimulatedDisk::write(int file, std::span<const std::byte> bytes) {
   if (room == 0 && count > 0) return -ENOSPC;
   const auto wrote = bytes.first(static_cast<size_t>(std::min(count, room)));
   room -= static_cast<int64_t>(wrote.size());
-  File& f = files_[static_cast<size_t>(file)];
+  File& f = files_.at(static_cast<size_t>(file));
   f.pending.push_back({f.now.size(), {wrote.begin(), wrote.end()}});
   apply(f.pending.back(), f.now);
   changed();
@@ -175,7 +175,7 @@ int SimulatedDisk::sync(int descriptor) {
     changed();
     return 0;
   }
-  File& f = files_[static_cast<size_t>(descriptor)];
+  File& f = files_.at(static_cast<size_t>(descriptor));
   if (keeps_nothing) return 0;
   const bool fails = failing_syncs > 0;
   if (fails) {
@@ -192,7 +192,7 @@ int SimulatedDisk::sync(int descriptor) {
 
 int SimulatedDisk::close(int descriptor) {
   if (descriptor == kFolder || !keeps_nothing) return 0;
-  files_[static_cast<size_t>(descriptor)].pending.clear();
+  files_.at(static_cast<size_t>(descriptor)).pending.clear();
   return -EIO;
 }
 

@@ -53,6 +53,14 @@ struct SyncTooSoon : Saver {
   int sync(int descriptor) override { return is_folder(descriptor) ? disk_.sync(descriptor) : 0; }
 };
 
+struct OtherFileSynced : Saver {
+  using Saver::Saver;
+  int sync(int descriptor) override {
+    if (is_folder(descriptor)) return disk_.sync(descriptor);
+    return descriptor > 0 ? disk_.sync(descriptor - 1) : 0;  // the file made before this one
+  }
+};
+
 struct NotExclusive : Saver {
   using Saver::Saver;
   int create(int, const std::string& name, uint32_t) override { return disk_.open_in_place(name); }
@@ -148,6 +156,7 @@ std::vector<Mutant> mutants() {
           mutant<NoFolderSync>("no sync of the folder"),
           mutant<UncheckedFolderSync>("a sync of the folder that is not checked"),
           mutant<SyncTooSoon>("synced before the last bytes"),
+          mutant<OtherFileSynced>("another file synced"),
           mutant<NotExclusive>("a temporary file that another saver has"),
           mutant<LinkReplaced>("the link replaced, not its target"),
           mutant<UncheckedClose>("a close that is not checked"),
