@@ -114,9 +114,10 @@ TEST_CASE("rows mean along any axis what they mean along the last") {
       {"topk", [](const Tensor& x, int64_t a) { return topk(x, 2, a).values; }},
   };
   const Tensor x = draws.numbers({3, 4, 5}, DType::f32);
-  for (const auto& [name, f] : functions)
+  for (const auto& function : functions)
     for (const int64_t axis : {0, 1, 2, -1, -2, -3}) {
-      CAPTURE(name);
+      const auto f = function.second;
+      CAPTURE(function.first);
       CAPTURE(axis);
       const Tensor along = f(x, axis), last = transpose(f(transpose(x, axis, -1), -1), axis, -1);
       REQUIRE(along.shape() == last.shape());
