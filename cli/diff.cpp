@@ -23,10 +23,6 @@ struct Difference {
   std::string name, what;
 };
 
-std::string spec_text(const Tensor& t) {
-  return fmt::format("{}{}", name_of(t.dtype()), to_string(t.shape()));
-}
-
 // What differs between the values, or nothing. NaN equals NaN.
 std::string values_differ(const Tensor& a, const Tensor& b, double tolerance) {
   const Tensor x = contiguous(a.detach()), y = contiguous(b.detach());
@@ -60,7 +56,7 @@ std::vector<Difference> differences(const io::Container& a, const io::Container&
     }
     const Tensor& other = *found->second;
     if (tensor.spec() != other.spec())
-      out.push_back({name, fmt::format("{} and {}", spec_text(tensor), spec_text(other))});
+      out.push_back({name, fmt::format("{} and {}", to_string(tensor.spec()), to_string(other.spec()))});
     else if (std::string what = values_differ(tensor, other, tolerance); !what.empty())
       out.push_back({name, std::move(what)});
     of_b.erase(found);

@@ -9,10 +9,6 @@ namespace {
 
 thread_local Trace* open_trace = nullptr;
 
-std::string spec_text(const Spec& spec) {
-  return fmt::format("{}{}", name_of(spec.dtype), to_string(spec.shape));
-}
-
 std::string numbers_text(const std::vector<uint32_t>& numbers) {
   std::string out;
   for (uint32_t n : numbers) out += fmt::format("{}%{}", out.empty() ? "" : ", ", n);
@@ -127,13 +123,13 @@ void drop_dead_calls(Graph& graph) {
 
 std::string to_string(const Graph& graph) {
   std::string out;
-  for (uint32_t n : graph.inputs) out += fmt::format("%{}: {} = input\n", n, spec_text(graph.values[n]));
+  for (uint32_t n : graph.inputs) out += fmt::format("%{}: {} = input\n", n, to_string(graph.values[n]));
   for (const Graph::Captured& c : graph.captured)
     out +=
-        fmt::format("%{}: {} = captured {}\n", c.value, spec_text(graph.values[c.value]), c.tensor.label());
+        fmt::format("%{}: {} = captured {}\n", c.value, to_string(graph.values[c.value]), c.tensor.label());
   for (const Graph::Call& call : graph.calls) {
     for (size_t i = 0; i < call.out.size(); ++i)
-      out += fmt::format("{}%{}: {}", i ? ", " : "", call.out[i], spec_text(graph.values[call.out[i]]));
+      out += fmt::format("{}%{}: {}", i ? ", " : "", call.out[i], to_string(graph.values[call.out[i]]));
     std::string text = to_string(*call.op);  // the op's attributes follow its inputs
     const std::string in = numbers_text(call.in);
     text.insert(text.find('(') + 1, text.ends_with("()") || in.empty() ? in : in + ", ");

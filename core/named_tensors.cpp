@@ -16,8 +16,6 @@ std::string section(const char* title, const std::vector<std::string>& names) {
   return names.empty() ? "" : fmt::format("\n  {} ({}): {}", title, names.size(), fmt::join(names, ", "));
 }
 
-std::string text(const Spec& spec) { return fmt::format("{}{}", name_of(spec.dtype), to_string(spec.shape)); }
-
 std::vector<NamedSpec> specs_of(const NamedTensors& tensors) {
   std::vector<NamedSpec> specs;
   for (const auto& [name, tensor] : tensors) specs.push_back({name, tensor.spec()});
@@ -67,7 +65,8 @@ LoadReport compare(std::span<const NamedSpec> found, std::span<const NamedSpec> 
     }
     const Spec& f = *at->second;
     if (f.shape != r.spec.shape || (!cast && f.dtype != r.spec.dtype))
-      report.misshapen.push_back(fmt::format("{}: found {}, required {}", r.name, text(f), text(r.spec)));
+      report.misshapen.push_back(
+          fmt::format("{}: found {}, required {}", r.name, to_string(f), to_string(r.spec)));
     given.erase(at);
   }
   for (const NamedSpec& f : found)

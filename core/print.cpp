@@ -115,7 +115,7 @@ class Printer {
 
 std::string to_string(const Tensor& tensor) {
   if (!tensor.defined()) return "undefined";
-  return fmt::format("{} {}{}", Printer(tensor).text(), name_of(tensor.dtype()), to_string(tensor.shape()));
+  return fmt::format("{} {}", Printer(tensor).text(), to_string(tensor.spec()));
 }
 
 std::ostream& operator<<(std::ostream& out, const Tensor& tensor) { return out << to_string(tensor); }

@@ -2,6 +2,8 @@
 
 namespace varve {
 
+std::string to_string(const Spec& spec) { return std::string(name_of(spec.dtype)) + to_string(spec.shape); }
+
 bool is_contiguous(const View& view) {
   int64_t step = 1;
   for (int i = view.rank(); i-- > 0;) {

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <span>
+#include <string>
 
 #include <varve/core/dtype.h>
 #include <varve/core/shape.h>
@@ -16,6 +17,7 @@ struct Spec {
   friend bool operator==(const Spec&, const Spec&) = default;
   size_t bytes() const { return static_cast<size_t>(numel(shape)) * size_of(dtype); }
 };
+VARVE_API std::string to_string(const Spec& spec);  // "f32[64, 784]"
 
 struct View {
   void* data = nullptr;

@@ -32,8 +32,6 @@ class KeptGenerator {
   uint64_t seed_, offset_;
 };
 
-std::string text(const Spec& spec) { return fmt::format("{}{}", name_of(spec.dtype), to_string(spec.shape)); }
-
 bool updated(const Graph& graph, uint32_t value) {
   for (const Graph::Call& call : graph.calls)
     for (size_t i = 0; i < call.in.size(); ++i)
@@ -88,8 +86,8 @@ void Model::check(const Side& side, const Tensors& inputs) const {
     const bool sized = axis < required.shape.rank();
     if (sized && axis < found.shape.rank()) required.shape[axis] = found.shape[axis];
     if (found == required) continue;
-    throw ShapeError(fmt::format("model: input '{}' is {}; required is {}{}", inputs_[i], text(found),
-                                 text(required),
+    throw ShapeError(fmt::format("model: input '{}' is {}; required is {}{}", inputs_[i], to_string(found),
+                                 to_string(required),
                                  sized ? fmt::format(", of any size along axis {}", axis) : ""));
   }
 }
@@ -153,12 +151,12 @@ Model::Source Model::source_of(const Graph& graph, const Graph::Captured& captur
   if (t.requires_grad())
     throw Error(
         fmt::format("save_model: {} uses a parameter {} that the walk does not list; visit it in members()",
-                    user_of(graph, captured.value), text(t.spec())));
+                    user_of(graph, captured.value), to_string(t.spec())));
   if (updated(graph, captured.value))
     throw Error(
         fmt::format("save_model: {} uses a tensor {} that the model writes to and the walk does not list; "
                     "visit it in members() as a buffer",
-                    user_of(graph, captured.value), text(t.spec())));
+                    user_of(graph, captured.value), to_string(t.spec())));
   return {Source::kConstant, add_constant(t)};
 }
 

@@ -29,8 +29,7 @@ template <class Test>
 Tensor checked(const NamedTensors& parts, const std::string& name, const char* required, Test test) {
   const Tensor* part = parts.find(name);
   if (part && part->dtype() == DType::u8 && test(*part)) return *part;
-  const std::string found =
-      part ? "is " + std::string(name_of(part->dtype())) + to_string(part->shape()) : "is missing";
+  const std::string found = part ? "is " + to_string(part->spec()) : "is missing";
   throw Error("Fashion-MNIST's " + name + " " + found + "; required are " + required);
 }
 

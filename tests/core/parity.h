@@ -75,7 +75,7 @@ inline void check_parity(const AnySample& sample, Layout layout) {
   const AnyOp& op = *sample.op;
   const Tensors in = laid_out_for(sample, layout), in_reference = laid_out_for(sample, layout);
   std::string shapes;
-  for (const Tensor& t : in) shapes += " " + std::string(name_of(t.dtype())) + to_string(t.shape());
+  for (const Tensor& t : in) shapes += " " + to_string(t.spec());
   CAPTURE(to_string(op));
   CAPTURE(shapes);
   CAPTURE(static_cast<int>(layout));
