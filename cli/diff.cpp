@@ -42,42 +42,43 @@ std::string values_differ(const Tensor& a, const Tensor& b, double tolerance) {
   return fmt::format("{} of {} values differ, by {:.6g} at most", count, x.numel(), largest);
 }
 
+std::string differ(const NamedTensor& a, const NamedTensor& b, double tolerance) {
+  if (a.tensor.spec() != b.tensor.spec())
+    return fmt::format("{} and {}", to_string(a.tensor.spec()), to_string(b.tensor.spec()));
+  return values_differ(a.tensor, b.tensor, tolerance);
+}
+
+std::string differ(const io::Carried& a, const io::Carried& b, double) {
+  if (a.element != b.element || a.shape != b.shape || a.bytes->bytes() != b.bytes->bytes())
+    return "kind or shape differ";
+  return std::memcmp(a.bytes->data(), b.bytes->data(), a.bytes->bytes()) == 0 ? "" : "bytes differ";
+}
+
+// Those of `a` in their order, then what only `b` has.
+template <class Named>
+void add_differences(const std::vector<Named>& a, const std::vector<Named>& b, double tolerance,
+                     std::vector<Difference>& out) {
+  std::map<std::string, const Named*> of_b;
+  for (const Named& t : b) of_b[t.name] = &t;
+  for (const Named& t : a) {
+    const auto found = of_b.find(t.name);
+    if (found == of_b.end()) {
+      out.push_back({t.name, "is in the first file only"});
+      continue;
+    }
+    if (std::string what = differ(t, *found->second, tolerance); !what.empty())
+      out.push_back({t.name, std::move(what)});
+    of_b.erase(found);
+  }
+  for (const auto& entry : of_b) out.push_back({entry.first, "is in the second file only"});
+}
+
 std::vector<Difference> differences(const io::Container& a, const io::Container& b, double tolerance) {
   std::vector<Difference> out;
   if (a.kind != b.kind) out.push_back({"(kind)", fmt::format("{} and {}", a.kind, b.kind)});
   if (!(a.meta == b.meta)) out.push_back({"(meta)", "differs"});
-  std::map<std::string, const Tensor*> of_b;
-  for (const NamedTensor& t : b.tensors) of_b[t.name] = &t.tensor;
-  for (const auto& [name, tensor] : a.tensors) {
-    const auto found = of_b.find(name);
-    if (found == of_b.end()) {
-      out.push_back({name, "is in the first file only"});
-      continue;
-    }
-    const Tensor& other = *found->second;
-    if (tensor.spec() != other.spec())
-      out.push_back({name, fmt::format("{} and {}", to_string(tensor.spec()), to_string(other.spec()))});
-    else if (std::string what = values_differ(tensor, other, tolerance); !what.empty())
-      out.push_back({name, std::move(what)});
-    of_b.erase(found);
-  }
-  for (const auto& [name, tensor] : of_b) out.push_back({name, "is in the second file only"});
-  std::map<std::string, const io::Carried*> carried;
-  for (const io::Carried& c : b.carried) carried[c.name] = &c;
-  for (const io::Carried& c : a.carried) {
-    const auto found = carried.find(c.name);
-    if (found == carried.end()) {
-      out.push_back({c.name, "is in the first file only"});
-      continue;
-    }
-    const io::Carried& other = *found->second;
-    if (c.element != other.element || c.shape != other.shape || c.bytes->bytes() != other.bytes->bytes())
-      out.push_back({c.name, "kind or shape differ"});
-    else if (std::memcmp(c.bytes->data(), other.bytes->data(), c.bytes->bytes()) != 0)
-      out.push_back({c.name, "bytes differ"});
-    carried.erase(found);
-  }
-  for (const auto& entry : carried) out.push_back({entry.first, "is in the second file only"});
+  add_differences<NamedTensor>(a.tensors, b.tensors, tolerance, out);
+  add_differences(a.carried, b.carried, tolerance, out);
   return out;
 }
 
