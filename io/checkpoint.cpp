@@ -17,7 +17,7 @@ struct Part {
   NamedTensors Checkpoint::*tensors;
 };
 constexpr std::array kParts{
-    Part{"model:", &Checkpoint::model},       Part{"optimizer:", &Checkpoint::optimizer},
+    Part{io::kModelPart, &Checkpoint::model}, Part{"optimizer:", &Checkpoint::optimizer},
     Part{"loader:", &Checkpoint::loader},     Part{"random:", &Checkpoint::random},
     Part{"schedule:", &Checkpoint::schedule}, Part{"history:", &Checkpoint::history}};
 

@@ -39,6 +39,9 @@ struct Container {
   std::vector<Section> unknown;
 };
 
+// How the names of some tensors begin: a model's constants, and the model in a checkpoint.
+inline constexpr std::string_view kConstantPart = "constant:", kModelPart = "model:";
+
 struct WriteOptions {
   Codec codec = Codec::none;  // of every chunk that it makes shorter
 };

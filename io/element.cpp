@@ -1,7 +1,11 @@
 // The one table of kinds, by number.
 #include <varve/io/element.h>
 
+#include <fmt/format.h>
+
 #include <array>
+
+#include <varve/core/error.h>
 
 namespace varve::io {
 namespace {
@@ -43,6 +47,15 @@ const ElementInfo* info_of(ElementKind kind) {
 }
 
 ElementKind element_of(DType dtype) { return *element_named(varve::name_of(dtype)); }
+
+DType computed_dtype(ElementKind kind, std::string_view name, std::string_view file) {
+  const ElementInfo& info = *info_of(kind);
+  if (!info.dtype)
+    throw DTypeError(fmt::format(
+        "load: tensor '{}' in {} is {}, which is carried but not computed with; convert the file first", name,
+        file, info.name));
+  return *info.dtype;
+}
 
 std::optional<ElementKind> element_named(std::string_view name) {
   for (size_t i = 1; i < kKinds.size(); ++i)

@@ -52,6 +52,9 @@ VARVE_API const ElementInfo* info_of(ElementKind kind);
 VARVE_API ElementKind element_of(DType dtype);
 VARVE_API std::optional<ElementKind> element_named(std::string_view name);
 
+// What core calls the kind of the tensor `name` in `file`; a DTypeError where it is only carried.
+VARVE_API DType computed_dtype(ElementKind kind, std::string_view name, std::string_view file);
+
 // The bytes of `count` elements, the last one filled up with zero bits.
 constexpr int64_t packed_bytes(int64_t count, int bits) {
   return count / 8 * bits + (count % 8 * bits + 7) / 8;  // count * bits could leave 64 bits

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <numeric>
 #include <unordered_map>
-#include <unordered_set>
 
 #include <varve/io/bytes.h>
 
@@ -29,6 +28,8 @@ Bytes features_section(uint64_t critical) {
     if ((critical >> i) & 1u) out.counted(std::as_bytes(std::span(kFeatureNames[i])));
   return out.take();
 }
+
+Bytes meta_section(const Index& index) { return encode(MetaMap{{"kind", index.kind}, {"meta", index.meta}}); }
 
 Bytes storages_section(const std::vector<StorageEntry>& storages) {
   ByteWriter out;
@@ -155,15 +156,12 @@ TensorEntry tensor_from(ByteReader& in, const std::vector<StorageEntry>& storage
   return t;
 }
 
-std::vector<TensorEntry> tensors_from(ByteReader in, const std::vector<StorageEntry>& storages) {
-  std::vector<TensorEntry> tensors;
-  std::unordered_set<std::string> names;
+void add_tensors(ByteReader in, Index& index) {
   while (in.left()) {
-    tensors.push_back(tensor_from(in, storages));
-    if (!names.insert(tensors.back().name).second)
-      throw Error(fmt::format("tensor '{}' is there twice", tensors.back().name));
+    index.tensors.push_back(tensor_from(in, index.storages));
+    if (!index.by_name.emplace(index.tensors.back().name, index.by_name.size()).second)
+      throw Error(fmt::format("tensor '{}' is there twice", index.tensors.back().name));
   }
-  return tensors;
 }
 
 }  // namespace
@@ -187,7 +185,7 @@ uint64_t Index::lay_out() {
 Bytes encode_index(const Index& index) {
   ByteWriter out;
   add_section(out, "features", true, features_section(index.critical_features()));
-  add_section(out, "meta", true, encode(MetaMap{{"kind", index.kind}, {"meta", index.meta}}));
+  add_section(out, "meta", true, meta_section(index));
   add_section(out, "storages", true, storages_section(index.storages));
   const auto chunks = std::as_bytes(std::span(index.chunks));
   add_section(out, "chunks", true, {chunks.begin(), chunks.end()});
@@ -223,7 +221,7 @@ Index decode_index(std::span<const std::byte> bytes, uint64_t critical, uint64_t
   index.meta = meta.at("meta");
   index.storages = storages_from(ByteReader(bodies[2]), critical);
   index.chunks = chunks_from(ByteReader(bodies[3]), index.storages);
-  index.tensors = tensors_from(ByteReader(bodies[4]), index.storages);
+  add_tensors(ByteReader(bodies[4]), index);
   return index;
 }
 
@@ -248,7 +246,7 @@ Fingerprint fingerprint_of(const Index& index) {
     tensors.push_back(std::move(t));
   }
   ByteWriter all;
-  all.counted(encode(MetaMap{{"kind", index.kind}, {"meta", index.meta}}));
+  all.counted(meta_section(index));
   all.counted(tensors_section(tensors));
   all.counted(storages.take());
   return fingerprint(all.take());

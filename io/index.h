@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include <varve/core/shape.h>
@@ -44,6 +45,7 @@ struct VARVE_API Index {
   std::vector<ChunkRecord> chunks;     // of all storages, in that order
   std::vector<TensorEntry> tensors;
   std::vector<Section> unknown;
+  std::unordered_map<std::string, size_t> by_name;  // which of the tensors; filled by decode_index
 
   uint64_t critical_features() const;
   // Where the storages end when laid out one after the other; sets their offsets.

@@ -5,9 +5,11 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include <varve/core/error.h>
 #include <varve/core/shape.h>
+#include <varve/io/checksum.h>
 
 namespace varve::io {
 
@@ -38,6 +40,12 @@ struct Footer {
   uint64_t checksum = 0;  // of the bytes before it
 };
 static_assert(sizeof(Footer) == 64);
+
+// What the checksum at the end of a header or footer is of: the bytes before it.
+template <class Frame>
+uint64_t own_checksum(const Frame& frame) {
+  return checksum(std::as_bytes(std::span(&frame, 1)).first(sizeof frame - sizeof frame.checksum));
+}
 
 // Of a storage: how many bytes it has once decoded, and how its chunks are kept.
 struct StorageRecord {

@@ -16,14 +16,21 @@ namespace varve::io {
 // What is done with the bytes of a chunk: they lie at `at` in their storage, and are gone after the call.
 using TakeChunk = std::function<void(size_t storage, uint64_t at, std::span<const std::byte> bytes)>;
 
+// Whether each element of a view of bool is 0 or 1: another would be undefined behaviour in whoever reads it.
+bool are_truths(const View& view);
+
 class Loading {
  public:
   Loading(const Source& source, const Index& index) : source_(source), index_(index) {}
 
-  // The storages of these numbers in memory of their own.
+  // The storages of these numbers in memory of their own, by number.
   std::vector<std::shared_ptr<Storage>> storages(std::span<const size_t> wanted) const;
-  // Every chunk of these storages, verified, in any order and from any thread.
+  std::shared_ptr<Storage> storage(size_t wanted) const { return storages({&wanted, 1})[wanted]; }
+  // Every chunk of these storages, verified, in any order and from any thread. A number may be there twice.
   void each_chunk(std::span<const size_t> wanted, const TakeChunk& take) const;
+  void verify(std::span<const size_t> wanted) const {
+    each_chunk(wanted, [](size_t, uint64_t, std::span<const std::byte>) {});
+  }
   // The zeros between the storages, up to the index, and before it.
   void check_padding(uint64_t index_offset) const;
   // Names the tensors that use a storage, for messages.

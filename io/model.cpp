@@ -56,7 +56,7 @@ std::vector<std::string> names_from(const Meta& meta) {
   return names;
 }
 
-std::string constant_name(size_t i) { return fmt::format("constant:{}", i); }
+std::string constant_name(size_t i) { return fmt::format("{}{}", kConstantPart, i); }
 
 const Tensor& tensor_named(const Container& container, const std::string& name) {
   if (const Tensor* found = container.tensors.find(name)) return *found;

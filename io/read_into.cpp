@@ -45,7 +45,8 @@ void copy_part(const Copy& c, uint64_t at, std::span<const std::byte> chunk) {
 
 void Reader::read_into(const NamedTensors& targets) const {
   Trace::forbid_reading("load");
-  std::vector<Copy> flat, others;
+  std::vector<std::vector<Copy>> flat(index_->storages.size());  // by storage
+  std::vector<Copy> others;
   std::vector<size_t> wanted;
   std::unordered_set<const void*> seen;
   for (const auto& [name, tensor] : targets) {
@@ -56,23 +57,20 @@ void Reader::read_into(const NamedTensors& targets) const {
     const Copy copy{&from, tensor};
     // Of two targets in one place the later one wins, so it must wait.
     const bool first = seen.insert(tensor.view().data).second;
-    (is_flat(copy) && first ? flat : others).push_back(copy);
+    (is_flat(copy) && first ? flat[from.storage] : others).push_back(copy);
     wanted.push_back(from.storage);
   }
-  std::sort(wanted.begin(), wanted.end());
-  wanted.erase(std::unique(wanted.begin(), wanted.end()), wanted.end());
 
   const Loading loading(*source_, *index_);
-  loading.each_chunk(wanted, [](size_t, uint64_t, std::span<const std::byte>) {});
+  loading.verify(wanted);
   Tensors loaded;
-  for (const Copy& c : others)
-    loaded.push_back(made(*c.from, loading.storages({&c.from->storage, 1})[c.from->storage]));
-  if (!flat.empty())
-    loading.each_chunk(wanted, [&](size_t storage, uint64_t at, std::span<const std::byte> chunk) {
-      for (const Copy& c : flat)
-        if (c.from->storage == storage) copy_part(c, at, chunk);
-    });
-  for (const Copy& c : flat) c.to.value().storage->bump_version();
+  for (const Copy& c : others) loaded.push_back(made(*c.from, loading.storage(c.from->storage)));
+  std::erase_if(wanted, [&](size_t storage) { return flat[storage].empty(); });
+  loading.each_chunk(wanted, [&](size_t storage, uint64_t at, std::span<const std::byte> chunk) {
+    for (const Copy& c : flat[storage]) copy_part(c, at, chunk);
+  });
+  for (const auto& copies : flat)
+    for (const Copy& c : copies) c.to.value().storage->bump_version();
   const NoGrad guard;
   for (size_t i = 0; i < others.size(); ++i) others[i].to.assign(cast(loaded[i], others[i].to.dtype()));
 }

@@ -21,20 +21,6 @@ T fixed(const Source& source, uint64_t offset) {
   return value;
 }
 
-template <class T>
-uint64_t own_checksum(const T& frame) {
-  return checksum(std::as_bytes(std::span(&frame, 1)).first(sizeof frame - sizeof frame.checksum));
-}
-
-// A bool of another value would be undefined behaviour in whoever reads it.
-bool are_truths(const View& view, int axis = 0) {
-  if (view.numel() == 0) return true;
-  if (axis == view.rank()) return *view.as<uint8_t>() <= 1;
-  for (int64_t i = 0; i < view.shape[axis]; ++i)
-    if (!are_truths(view.at(i * view.strides[axis]), axis + 1)) return false;
-  return true;
-}
-
 Tensor tensor_over(const TensorEntry& t, DType dtype, const std::shared_ptr<Storage>& storage) {
   return Tensor(std::make_shared<const Value>(Value{storage, t.offset, dtype, t.shape, t.strides}));
 }
@@ -145,9 +131,9 @@ Container Reader::read() const {
 void Reader::verify() const {
   const Loading loading(*source_, *index_);
   loading.check_padding(index_offset_);
-  loading.each_chunk(all_storages(), [](size_t, uint64_t, std::span<const std::byte>) {});
+  loading.verify(all_storages());
   for (const TensorEntry& t : index_->tensors)
-    if (t.element == ElementKind::boolean) made(t, loading.storages({&t.storage, 1})[t.storage]);
+    if (t.element == ElementKind::boolean) made(t, loading.storage(t.storage));
 }
 
 Container Reader::map() const {
@@ -169,14 +155,12 @@ Container read(const std::string& path) { return Reader(path).read(); }
 // ---- by name ----
 
 const TensorEntry& Reader::entry(const std::string& name) const {
-  for (const TensorEntry& t : index_->tensors)
-    if (t.name == name) {
-      if (!info_of(t.element)->dtype)
-        throw DTypeError(fmt::format("load: tensor '{}' in {} is {}, which is carried but not computed with",
-                                     name, source_->name(), info_of(t.element)->name));
-      return t;
-    }
-  throw Error(fmt::format("load: {} has no tensor '{}'", source_->name(), name));
+  const auto found = index_->by_name.find(name);
+  if (found == index_->by_name.end())
+    throw Error(fmt::format("load: {} has no tensor '{}'", source_->name(), name));
+  const TensorEntry& entry = index_->tensors[found->second];
+  computed_dtype(entry.element, name, source_->name());
+  return entry;
 }
 
 NamedTensors Reader::read(std::span<const std::string> names) const {
@@ -186,8 +170,6 @@ NamedTensors Reader::read(std::span<const std::string> names) const {
     entries.push_back(&entry(name));
     wanted.push_back(entries.back()->storage);
   }
-  std::sort(wanted.begin(), wanted.end());
-  wanted.erase(std::unique(wanted.begin(), wanted.end()), wanted.end());
   const auto storages = Loading(*source_, *index_).storages(wanted);
   NamedTensors out;
   for (const TensorEntry* t : entries) out.add(t->name, made(*t, storages[t->storage]));

@@ -20,8 +20,8 @@ constexpr size_t kLongestRenamed = 1000;  // std::regex recurses along a name
 struct StatePart {
   std::string_view kind, prefix, without;
 };
-constexpr std::array kParts{StatePart{"state_dict", "", {}}, StatePart{"model", "", "constant:"},
-                            StatePart{"checkpoint", "model:", {}}};
+constexpr std::array kParts{StatePart{"state_dict", "", {}}, StatePart{"model", "", io::kConstantPart},
+                            StatePart{"checkpoint", io::kModelPart, {}}};
 
 struct Member {
   std::string name, in_file;
@@ -42,14 +42,9 @@ std::vector<Member> state_of(const io::Reader& file) {
   for (io::TensorInfo& t : file.tensors()) {
     if (!t.name.starts_with(part.prefix)) continue;
     if (!part.without.empty() && t.name.starts_with(part.without)) continue;
-    const auto* info = io::info_of(t.element);
-    if (!info->dtype)
-      throw DTypeError(
-          fmt::format("load: tensor '{}' in {} is {}, which is carried but not computed with; "
-                      "convert the file first",
-                      t.name, file.name(), info->name));
+    const DType dtype = io::computed_dtype(t.element, t.name, file.name());
     std::string name = t.name.substr(part.prefix.size());
-    state.push_back({std::move(name), std::move(t.name), {*info->dtype, t.shape}});
+    state.push_back({std::move(name), std::move(t.name), {dtype, t.shape}});
   }
   return state;
 }

@@ -46,6 +46,7 @@ void add_carried(Content& content, const Carried& c, Codec codec) {
 }
 
 Content content_of(const Container& container, Codec codec) {
+  Trace::forbid_reading("save");
   Blocks blocks = blocks_of(container.tensors);
   Content content;
   content.index.kind = container.kind;
@@ -152,11 +153,6 @@ void write_storages(Output& out, Content& content) {
   }
 }
 
-template <class T>
-void seal(T& frame) {
-  frame.checksum = checksum(std::as_bytes(std::span(&frame, 1)).first(sizeof frame - sizeof frame.checksum));
-}
-
 // Of the whole file, where that is known before it is written: 0 with a codec.
 uint64_t bytes_of(Content& content) {
   if (content.index.critical_features() != 0) return 0;
@@ -169,7 +165,7 @@ void write_content(Sink& sink, Content& content) {
   Output out(sink);
   Header header;
   header.critical = content.index.critical_features();
-  seal(header);
+  header.checksum = own_checksum(header);
   out.write(std::as_bytes(std::span(&header, 1)));
   write_storages(out, content);
   out.pad_to(round_up(out.at(), kSmallAlignment));
@@ -180,7 +176,7 @@ void write_content(Sink& sink, Content& content) {
   footer.index_checksum = checksum(index);
   footer.file_bytes = out.at() + index.size() + sizeof footer;
   footer.header_checksum = header.checksum;
-  seal(footer);
+  footer.checksum = own_checksum(footer);
   out.write(index);
   out.write(std::as_bytes(std::span(&footer, 1)));
   out.flush();
@@ -189,7 +185,6 @@ void write_content(Sink& sink, Content& content) {
 }  // namespace
 
 void write(Sink& sink, const Container& container, const WriteOptions& options) {
-  Trace::forbid_reading("save");
   Content content = content_of(container, options.codec);
   write_content(sink, content);
 }
@@ -200,7 +195,6 @@ void write(const std::string& path, const Container& container, const WriteOptio
 
 void write(const std::string& path, const Container& container, const WriteOptions& options,
            FileSystem& files) {
-  Trace::forbid_reading("save");
   Content content = content_of(container, options.codec);
   durable_write(path, {bytes_of(content), &files}, [&](Sink& sink) { write_content(sink, content); });
 }

@@ -15,6 +15,7 @@
 #include <varve/core/ops/copy.h>
 #include <varve/core/record.h>
 #include <varve/io/layout.h>
+#include <varve/io/loading.h>
 
 namespace varve::io {
 namespace {
@@ -177,12 +178,11 @@ void add(const Entry& e, const std::shared_ptr<Storage>& storage, Container& out
     out.carried.push_back({e.name, e.element, e.shape, storage});
     return;
   }
-  if (*dtype == DType::boolean)
-    for (const std::byte b : std::span(storage->data(), storage->bytes()))
-      if (b > std::byte{1}) throw Error(fmt::format("tensor '{}': a bool is neither 0 nor 1", e.name));
-  out.tensors.add(
-      e.name,
-      Tensor(std::make_shared<const Value>(Value{storage, 0, *dtype, e.shape, contiguous_strides(e.shape)})));
+  const Tensor tensor(
+      std::make_shared<const Value>(Value{storage, 0, *dtype, e.shape, contiguous_strides(e.shape)}));
+  if (*dtype == DType::boolean && !are_truths(tensor.view()))
+    throw Error(fmt::format("tensor '{}': a bool is neither 0 nor 1", e.name));
+  out.tensors.add(e.name, tensor);
 }
 
 // ---- writing ----

@@ -18,7 +18,7 @@ std::span<const std::byte> raw(const T& value) {
 }
 template <class T>
 T sealed(T frame) {
-  frame.checksum = io::checksum(raw(frame).first(sizeof frame - sizeof frame.checksum));
+  frame.checksum = io::own_checksum(frame);
   return frame;
 }
 
