@@ -66,42 +66,88 @@ std::vector<Loading::Chunk> Loading::chunks(std::span<const size_t> wanted) cons
   return out;
 }
 
-// Fills `out`, which has the chunk's size, straight from the source where the chunk is not coded.
-void Loading::load(const Chunk& chunk, std::span<std::byte> out) const {
-  const ChunkRecord& record = *chunk.record;
-  const bool coded = record.stored_bytes < out.size();
-  Bytes stored(coded ? record.stored_bytes : 0);
-  const std::span<std::byte> raw = coded ? std::span(stored) : out;
-  source_.read_at(chunk.offset, raw);
-  if (checksum(raw) != record.stored_checksum) damaged(chunk, "do not match their checksum");
-  if (!coded) return;
+void Loading::check(const Chunk& chunk, std::span<const std::byte> stored) const {
+  if (checksum(stored) != chunk.record->stored_checksum) damaged(chunk, "do not match their checksum");
+}
+
+void Loading::decode(const Chunk& chunk, std::span<const std::byte> stored, Room& room,
+                     std::span<std::byte> out) const {
   const StorageEntry& s = index_.storages[chunk.storage];
   try {
-    decode_chunk(s.codec, s.width, stored, out);
+    room.coder.decode(s.codec, s.width, stored, out);
   } catch (const Error& e) {
     damaged(chunk, e.what());
   }
-  if (checksum(out) != record.checksum) damaged(chunk, "decode to bytes that do not match their checksum");
+  if (checksum(out) != chunk.record->checksum)
+    damaged(chunk, "decode to bytes that do not match their checksum");
+}
+
+// One read for all; straight into place where that is one chunk, uncoded.
+void Loading::load_run(std::span<const Chunk> run, Room& room, const Place& place, const Done& done) const {
+  const Chunk& first = run.front();
+  if (run.size() == 1 && !first.coded()) {
+    const auto out = place(first, room);
+    source_.read_at(first.offset, out);
+    check(first, out);
+    return done(first, out);
+  }
+  room.stored.resize(run.back().end() - first.offset);
+  source_.read_at(first.offset, room.stored);
+  for (const Chunk& chunk : run) {
+    const auto stored =
+        std::span(room.stored).subspan(chunk.offset - first.offset, chunk.record->stored_bytes);
+    check(chunk, stored);
+    const auto out = place(chunk, room);
+    if (chunk.coded())
+      decode(chunk, stored, room, out);
+    else
+      std::copy(stored.begin(), stored.end(), out.begin());
+    done(chunk, out);
+  }
+}
+
+// Small chunks that lie side by side are read together.
+std::vector<std::span<const Loading::Chunk>> Loading::runs_of(const std::vector<Chunk>& chunks) {
+  constexpr uint64_t kRunBytes = kChunkBytes / 4;
+  std::vector<std::span<const Chunk>> runs;
+  for (const Chunk& chunk : chunks) {
+    const bool joins = !runs.empty() && chunk.offset - runs.back().back().end() < kSmallAlignment &&
+                       chunk.end() - runs.back().front().offset <= kRunBytes;
+    if (joins)
+      runs.back() = {runs.back().data(), runs.back().size() + 1};
+    else
+      runs.emplace_back(&chunk, 1);
+  }
+  return runs;
+}
+
+void Loading::load(std::span<const size_t> wanted, const Place& place, const Done& done) const {
+  const std::vector<Chunk> all = chunks(wanted);
+  const auto runs = runs_of(all);
+  parallel_in_order(runs.size(), [&](size_t i) { load_run(runs[i], *rooms_.borrow(), place, done); });
 }
 
 std::vector<std::shared_ptr<Storage>> Loading::storages(std::span<const size_t> wanted) const {
   std::vector<std::shared_ptr<Storage>> out(index_.storages.size());
   for (const size_t i : wanted)
     if (!out[i]) out[i] = std::make_shared<Storage>(cpu_backend(), index_.storages[i].bytes);
-  const std::vector<Chunk> all = chunks(wanted);
-  parallel_in_order(all.size(), [&](size_t i) {
-    load(all[i], {out[all[i].storage]->data() + all[i].at, all[i].bytes});
-  });
+  load(
+      wanted,
+      [&](const Chunk& chunk, Room&) {
+        return std::span(out[chunk.storage]->data() + chunk.at, chunk.bytes);
+      },
+      [](const Chunk&, std::span<const std::byte>) {});
   return out;
 }
 
 void Loading::each_chunk(std::span<const size_t> wanted, const TakeChunk& take) const {
-  const std::vector<Chunk> all = chunks(wanted);
-  parallel_in_order(all.size(), [&](size_t i) {
-    Bytes bytes(all[i].bytes);
-    load(all[i], bytes);
-    take(all[i].storage, all[i].at, bytes);
-  });
+  load(
+      wanted,
+      [](const Chunk& chunk, Room& room) {
+        room.plain.resize(std::max(room.plain.size(), chunk.bytes));
+        return std::span(room.plain).first(chunk.bytes);
+      },
+      [&](const Chunk& chunk, std::span<const std::byte> bytes) { take(chunk.storage, chunk.at, bytes); });
 }
 
 void Loading::check_padding(uint64_t index_offset) const {

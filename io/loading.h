@@ -8,8 +8,10 @@
 #include <vector>
 
 #include <varve/core/storage.h>
+#include <varve/io/chunk_coder.h>
 #include <varve/io/index.h>
 #include <varve/io/source.h>
+#include <varve/io/spares.h>
 
 namespace varve::io {
 
@@ -42,13 +44,30 @@ class Loading {
     uint64_t at, bytes;  // in the storage
     uint64_t offset;     // in the file
     const ChunkRecord* record;
+    uint64_t end() const { return offset + record->stored_bytes; }
+    bool coded() const { return record->stored_bytes < bytes; }
   };
+  // What a thread loads chunks with.
+  struct Room {
+    ChunkCoder coder;
+    Bytes stored, plain;
+  };
+  // Where a chunk's bytes are to lie, and what is done once they do.
+  using Place = std::function<std::span<std::byte>(const Chunk&, Room&)>;
+  using Done = std::function<void(const Chunk&, std::span<const std::byte>)>;
+
   std::vector<Chunk> chunks(std::span<const size_t> wanted) const;
-  void load(const Chunk& chunk, std::span<std::byte> out) const;
+  static std::vector<std::span<const Chunk>> runs_of(const std::vector<Chunk>& chunks);
+  void load(std::span<const size_t> wanted, const Place& place, const Done& done) const;
+  void load_run(std::span<const Chunk> run, Room& room, const Place& place, const Done& done) const;
+  void check(const Chunk& chunk, std::span<const std::byte> stored) const;
+  void decode(const Chunk& chunk, std::span<const std::byte> stored, Room& room,
+              std::span<std::byte> out) const;
   [[noreturn]] void damaged(const Chunk& chunk, const std::string& found) const;
 
   const Source& source_;
   const Index& index_;
+  mutable Spares<Room> rooms_;
 };
 
 }  // namespace varve::io

@@ -9,8 +9,10 @@
 #include <varve/core/graph.h>
 #include <varve/io/blocks.h>
 #include <varve/io/bytes.h>
+#include <varve/io/chunk_coder.h>
 #include <varve/io/durable.h>
 #include <varve/io/index.h>
+#include <varve/io/spares.h>
 
 namespace varve::io {
 namespace {
@@ -52,6 +54,9 @@ Content content_of(const Container& container, Codec codec) {
   content.index.kind = container.kind;
   content.index.meta = container.meta;
   content.index.unknown = container.unknown;
+  content.index.tensors.reserve(container.tensors.size() + container.carried.size());
+  content.index.storages.reserve(blocks.blocks.size() + container.carried.size());
+  content.blocks.reserve(blocks.blocks.size() + container.carried.size());
   std::vector<uint32_t> widths(blocks.blocks.size());
   for (size_t i = 0; i < container.tensors.size(); ++i) {
     const Placement& p = blocks.placements[i];
@@ -62,7 +67,7 @@ Content content_of(const Container& container, Codec codec) {
   }
   for (size_t i = 0; i < blocks.blocks.size(); ++i) add_storage(content, blocks.blocks[i], codec, widths[i]);
   for (const Carried& c : container.carried) add_carried(content, c, codec);
-  std::unordered_set<std::string_view> names;
+  std::unordered_set<std::string_view> names(content.index.tensors.size());
   for (const TensorEntry& t : content.index.tensors)
     if (!names.insert(t.name).second)
       throw Error(fmt::format("save: two tensors are named '{}'; rename one", t.name));
@@ -101,15 +106,7 @@ struct Pending {
   size_t storage = 0;
   bool first = false;  // of its storage
   std::span<const std::byte> plain;
-  Bytes coded{};  // empty where stored as it is
   ChunkRecord record{};
-
-  void prepare(Codec codec, uint32_t width) {
-    record.checksum = checksum(plain);
-    coded = encode_chunk(codec, width, plain);
-    record.stored_bytes = coded.empty() ? plain.size() : coded.size();
-    record.stored_checksum = coded.empty() ? record.checksum : checksum(coded);
-  }
 };
 
 std::vector<Pending> pending(const std::vector<Block>& blocks) {
@@ -122,33 +119,54 @@ std::vector<Pending> pending(const std::vector<Block>& blocks) {
   return out;
 }
 
-void write_storages(Output& out, Content& content) {
-  // As many chunks in flight as keep every thread busy, small ones by their number.
-  const size_t kWindow = 4 * static_cast<size_t>(threads());
+// How many chunks to prepare at once: as many as keep every thread busy, small ones by their number.
+size_t window_of(std::span<const Pending> chunks) {
   constexpr size_t kSmall = 64;
-  std::vector<Pending> all = pending(content.blocks);
+  const size_t window = 4 * static_cast<size_t>(threads());
+  size_t count = 0;
+  for (uint64_t bytes = 0;
+       count < std::min(chunks.size(), kSmall * window) && (count < window || bytes < window * kChunkBytes);
+       ++count)
+    bytes += chunks[count].plain.size();
+  return count;
+}
+
+// Sums and codes a chunk; `coded` is left empty where it is stored as it is.
+void prepare(Pending& p, const StorageEntry& s, Spares<ChunkCoder>& coders, Bytes& coded) {
+  p.record.checksum = p.record.stored_checksum = checksum(p.plain);
+  p.record.stored_bytes = p.plain.size();
+  coded.clear();
+  if (s.codec == Codec::none) return;
+  const auto coder = coders.borrow();
+  const auto bytes = coder->encode(s.codec, s.width, p.plain);
+  if (bytes.empty()) return;
+  coded.assign(bytes.begin(), bytes.end());
+  p.record.stored_bytes = coded.size();
+  p.record.stored_checksum = checksum(coded);
+}
+
+void write_storages(Output& out, Content& content) {
   Index& index = content.index;
   index.chunks.clear();  // this may be another try
   for (StorageEntry& s : index.storages) s.stored_bytes = 0;
-  for (size_t begin = 0; begin < all.size();) {
-    size_t end = begin;
-    for (uint64_t bytes = 0; end < all.size() && (end - begin < kWindow || bytes < kWindow * kChunkBytes) &&
-                             end - begin < kSmall * kWindow;
-         ++end)
-      bytes += all[end].plain.size();
-    cpu::parallel(static_cast<int64_t>(end - begin), [&](int64_t i) {
-      Pending& p = all[begin + static_cast<size_t>(i)];
-      const StorageEntry& s = index.storages[p.storage];
-      p.prepare(s.codec, s.width);
+  std::vector<Pending> all = pending(content.blocks);
+  Spares<ChunkCoder> coders;
+  std::vector<Bytes> coded;  // of the chunks of a window
+  for (std::span<Pending> left(all); !left.empty();) {
+    const std::span<Pending> now = left.first(window_of(left));
+    left = left.subspan(now.size());
+    coded.resize(std::max(coded.size(), now.size()));
+    cpu::parallel(static_cast<int64_t>(now.size()), [&](int64_t task) {
+      const auto i = static_cast<size_t>(task);
+      prepare(now[i], index.storages[now[i].storage], coders, coded[i]);
     });
-    for (; begin < end; ++begin) {
-      Pending& p = all[begin];
+    for (size_t i = 0; i < now.size(); ++i) {
+      const Pending& p = now[i];
       StorageEntry& s = index.storages[p.storage];
       if (p.first) out.pad_to(place(out.at(), s.bytes, s.codec != Codec::none));
-      out.write(p.coded.empty() ? p.plain : p.coded);
+      out.write(coded[i].empty() ? p.plain : coded[i]);
       index.chunks.push_back(p.record);
       s.stored_bytes += p.record.stored_bytes;
-      p.coded = {};
     }
   }
 }
