@@ -1,0 +1,285 @@
+// Saving and loading: each case in turn with its ceiling, round after round, and the medians of both.
+//
+//   bench_io [--rounds N] [--threads N] [--dir FOLDER] [--large] [--filter TEXT]
+//   bench_io --serve       reads the names of cases on stdin, answers with the seconds each took: what peers
+//   are interleaved with
+//
+// "many" is 5,000 tensors of 64 f32, "big" 64 of 1024x1024. No case syncs to the disk but save_durable/*.
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <functional>
+#include <iostream>
+#include <map>
+#include <string>
+#include <vector>
+
+#include <varve/core/cpu/threads.h>
+#include <varve/io/durable.h>
+#include <varve/io/foreign/safetensors.h>
+#include <varve/varve.h>
+
+#include "tests/io/crash/forwarding.h"
+
+using namespace varve;
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds(const std::function<void()>& f) {
+  const auto start = Clock::now();
+  f();
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+double median(std::vector<double> values) {
+  std::nth_element(values.begin(), values.begin() + static_cast<ptrdiff_t>(values.size() / 2), values.end());
+  return values[values.size() / 2];
+}
+
+class Nowhere : public io::Sink {
+ public:
+  void write(std::span<const std::byte>) override {}
+};
+
+// The disk without its syncs, as the peers use it.
+class Unsynced : public test::Forwarding {
+ public:
+  Unsynced() : Forwarding(io::system_files()) {}
+  int sync(int) override { return 0; }
+};
+
+struct Case {
+  std::string name;
+  double bytes;                         // that it reads or writes
+  std::function<double()> run;          // seconds
+  std::string ceiling{};                // the case that is its limit
+  std::function<std::string()> note{};  // what else there is to say
+};
+
+NamedTensors random_tensors(int count, const Shape& shape) {
+  NamedTensors out;
+  Generator generator(1);
+  for (int i = 0; i < count; ++i)
+    out.add(fmt::format("layers.{}.weight", i), randn(shape, DType::f32, generator) * 0.02);
+  return out;
+}
+double bytes_of(const NamedTensors& state) {
+  double total = 0;
+  for (const auto& [name, tensor] : state) total += static_cast<double>(tensor.spec().bytes());
+  return total;
+}
+
+class Bench {
+ public:
+  explicit Bench(std::filesystem::path folder) : folder_(std::move(folder)) {
+    add_states("big", random_tensors(64, {1024, 1024}));
+    add_states("many", random_tensors(5000, {64}));
+    add_async();
+    for (const DType dtype : {DType::f32, DType::bf16}) add_codecs(dtype);
+  }
+  void add_large();
+
+  const std::vector<Case>& cases() const { return cases_; }
+  const Case& find(const std::string& name) const {
+    for (const Case& c : cases_)
+      if (c.name == name) return c;
+    throw Error("bench_io: there is no case '" + name + "'");
+  }
+
+ private:
+  std::string path(const std::string& name) const { return (folder_ / name).string(); }
+  static io::Container container(const NamedTensors& state) { return {"state_dict", {}, state, {}, {}}; }
+  void add_states(const std::string& size, const NamedTensors& state);
+  void add_async();
+  void add_codecs(DType dtype);
+  void write_plainly(const std::string& file, const NamedTensors& state, bool synced) const;
+
+  std::filesystem::path folder_;
+  std::vector<Case> cases_;
+  Unsynced unsynced_;
+};
+
+// What any program pays to write these bytes.
+void Bench::write_plainly(const std::string& file, const NamedTensors& state, bool synced) const {
+  const int descriptor = ::open(path(file).c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644);
+  io::DescriptorSink sink(descriptor);
+  io::Bytes joined;  // small tensors together
+  for (const auto& [name, tensor] : state) {
+    const std::span bytes(tensor.view().as<const std::byte>(), tensor.spec().bytes());
+    if (bytes.size() > 65536)
+      sink.write(bytes);
+    else
+      joined.insert(joined.end(), bytes.begin(), bytes.end());
+  }
+  sink.write(joined);
+  if (synced) ::fsync(descriptor);
+  ::close(descriptor);
+}
+
+void Bench::add_states(const std::string& size, const NamedTensors& state) {
+  const double bytes = bytes_of(state);
+  const auto file = path(size + ".varve");
+  const auto add = [&](const std::string& what, std::function<void()> f, const std::string& ceiling = "") {
+    cases_.push_back(
+        {what + "/" + size, bytes, [f] { return seconds(f); }, ceiling.empty() ? "" : ceiling + "/" + size});
+  };
+  io::write(file, container(state), {}, unsynced_);
+  io::durable_write(path(size + ".safetensors"), {0, &unsynced_},
+                    [&](io::Sink& sink) { io::write_safetensors(sink, container(state)); });
+  add(
+      "save", [=, this] { io::write(path(size + "_saved.varve"), container(state), {}, unsynced_); },
+      "write");
+  add(
+      "save_durable", [=, this] { io::write(path(size + "_durable.varve"), container(state)); },
+      "write_synced");
+  add(
+      "load", [=] { load(file); }, "copy");
+  add(
+      "load_into", [=, target = io::read(file).tensors] { load_into(target, file); }, "copy");
+  add("open_mapped", [=] { io::Reader(io::map_file(file)).map(); });
+  add("verify", [=] { io::Reader(file).verify(); });
+  add("write", [=, this] { write_plainly(size + ".bytes", state, false); });
+  add("write_synced", [=, this] { write_plainly(size + ".synced", state, true); });
+  add("copy", [=] {
+    for (const auto& [name, tensor] : state) clone(tensor);
+  });
+}
+
+// The step that saves: how long it is held up, against a copy of the state.
+void Bench::add_async() {
+  const auto checkpoint = std::make_shared<Checkpoint>();
+  checkpoint->model = random_tensors(64, {1024, 1024});
+  std::filesystem::create_directories(folder_ / "checkpoints");
+  const auto saver = std::make_shared<CheckpointDirectory>(
+      path("checkpoints"), CheckpointDirectoryOptions{.keep_last = 1, .files = &unsynced_});
+  const auto run = [=] {
+    const double taken = seconds([&] { saver->save_async(*checkpoint); });
+    saver->wait();
+    return taken;
+  };
+  cases_.push_back({"save_async/big", bytes_of(checkpoint->model), run, "copy/big"});
+}
+
+// Weights that were trained: random ones code differently. A few steps of Adam on targets a random network
+// gives.
+Tensor trained_weights() {
+  Generator generator(3);
+  const Tensor truth = randn({256, 64}, DType::f32, generator);
+  nn::Sequential net(nn::Linear(256, 2048), nn::ReLU(), nn::Linear(2048, 64));
+  optim::Adam adam(named_parameters(net), {.lr = 1e-3});
+  for (int step = 0; step < 100; ++step) {
+    const Tensor x = randn({128, 256}, DType::f32, generator);
+    zero_grad(net);
+    nn::mse_loss(net(x), tanh(matmul(x, truth))).backward();
+    adam.step();
+  }
+  return named_parameters(net).front().tensor.detach();
+}
+
+// One core's speed over planes and zstd or zlib.
+void Bench::add_codecs(DType dtype) {
+  constexpr size_t kCopies = 32;  // 64 MiB of f32
+  static const Tensor weights = trained_weights();
+  const Tensor many = cast(cat(Tensors(kCopies, weights), 0), dtype);
+  const io::Container content = container({{"weights", many}});
+  const auto bytes = static_cast<double>(many.spec().bytes());
+  io::durable_write(path(fmt::format("weights_{}.safetensors", name_of(dtype))), {0, &unsynced_},
+                    [&](io::Sink& sink) { io::write_safetensors(sink, content); });
+  for (const io::Codec codec : {io::Codec::zstd, io::Codec::zlib}) {
+    io::MemorySink sink;
+    io::write(sink, content, {codec});
+    const auto coded = std::make_shared<const io::Bytes>(sink.take());
+    const double ratio = static_cast<double>(coded->size()) / bytes;
+    const std::string name = fmt::format("{}/{}", io::name_of(codec), name_of(dtype));
+    cases_.push_back({"encode_" + name, bytes,
+                      [=] {
+                        Nowhere out;
+                        return seconds([&] { io::write(out, content, {codec}); });
+                      },
+                      "", [=] { return fmt::format("{:.3f} of the bytes", ratio); }});
+    cases_.push_back({"decode_" + name, bytes, [=] {
+                        return seconds([&] { io::Reader(io::from_memory(std::span(*coded))).read(); });
+                      }});
+  }
+}
+
+// 64 tensors, 10 GB: opening must not depend on what there is to read.
+void Bench::add_large() {
+  const auto file = path("large.varve");
+  if (!std::filesystem::exists(file)) {
+    NamedTensors state;
+    for (int i = 0; i < 64; ++i) state.add(fmt::format("layers.{}.weight", i), zeros({40, 1024, 1024}));
+    io::write(file, container(state), {}, unsynced_);
+  }
+  cases_.push_back({"open_mapped/large", static_cast<double>(std::filesystem::file_size(file)),
+                    [=] { return seconds([&] { io::Reader(io::map_file(file)).map(); }); }});
+}
+
+void serve(const Bench& bench) {
+  for (std::string name; std::getline(std::cin, name);) {
+    if (name == "list") {
+      for (const Case& c : bench.cases()) fmt::print("{} {}\n", c.name, c.bytes);
+      fmt::print("\n");
+    } else {
+      fmt::print("{:.9f}\n", bench.find(name).run());
+    }
+    std::fflush(stdout);
+  }
+}
+
+void run(const Bench& bench, int rounds, const std::string& filter) {
+  std::map<std::string, std::vector<double>> times;
+  const auto wanted = [&](const Case& c) { return c.name.find(filter) != std::string::npos; };
+  for (int round = 0; round < rounds; ++round)
+    for (const Case& c : bench.cases()) {
+      if (!wanted(c)) continue;
+      times[c.name].push_back(c.run());
+      if (!c.ceiling.empty()) times[c.name + " limit"].push_back(bench.find(c.ceiling).run());
+    }
+  fmt::print("{:24} {:>10} {:>8}  {}\n", "case", "ms", "GB/s", "of its ceiling (time of that over ours)");
+  for (const Case& c : bench.cases()) {
+    if (!wanted(c)) continue;
+    const double t = median(times[c.name]);
+    fmt::print("{:24} {:10.3f} {:8.2f}", c.name, t * 1e3, c.bytes / t / 1e9);
+    if (!c.ceiling.empty()) fmt::print("  {:.2f} of {}", median(times[c.name + " limit"]) / t, c.ceiling);
+    if (c.note) fmt::print("  {}", c.note());
+    fmt::print("\n");
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) try {
+  CLI::App app{"Saving and loading, beside what the machine could do"};
+  int rounds = 9, thread_count = threads();
+  std::string folder = (std::filesystem::temp_directory_path() / "varve-bench-io").string(), filter;
+  bool large = false, serving = false;
+  app.add_option("--rounds", rounds, "how often each case runs");
+  app.add_option("--threads", thread_count, "how many threads");
+  app.add_option("--dir", folder, "where the files go; about 2 GB, and 10 more with --large");
+  app.add_option("--filter", filter, "only cases whose name has this in it");
+  app.add_flag("--large", large, "also a file of 10 GB");
+  app.add_flag("--serve", serving, "time the cases whose names come on stdin");
+  CLI11_PARSE(app, argc, argv);
+  set_threads(thread_count);
+  std::filesystem::create_directories(folder);
+  Bench bench(folder);
+  if (large) bench.add_large();
+  if (serving)
+    serve(bench);
+  else
+    run(bench, rounds, filter);
+  return 0;
+} catch (const std::exception& e) {
+  std::fprintf(stderr, "bench_io: %s\n", e.what());
+  return 1;
+}
