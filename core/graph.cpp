@@ -58,6 +58,7 @@ void Trace::append(const AnyOp& op, std::span<const Tensor> in, std::span<const 
 }
 
 void Trace::guard(std::shared_ptr<const bool> flag) {
+  if (!guarded_.insert(flag.get()).second) return;
   const bool value = *flag;
   guards_.emplace_back(std::move(flag), value);
 }

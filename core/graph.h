@@ -65,7 +65,8 @@ class VARVE_API Trace {
   static void forbid_reading(const char* operation);
 
   void append(const AnyOp& op, std::span<const Tensor> in, std::span<const Tensor> out);
-  // Host state the function read (a layer's mode): a plan is only replayed while it is unchanged.
+  // Host state the function read (a layer's mode, whether a leaf is frozen): a plan is only replayed while it
+  // is what it was when first read.
   void guard(std::shared_ptr<const bool> flag);
   // The function reads, or replaces, the gradient at a leaf.
   void touch_grad(const std::shared_ptr<Node>& leaf, bool replaced);
@@ -87,6 +88,7 @@ class VARVE_API Trace {
   std::vector<std::pair<std::shared_ptr<const bool>, bool>> guards_;
   std::vector<LeafGrad> leaf_grads_;
   std::unordered_set<const Node*> touched_;
+  std::unordered_set<const bool*> guarded_;
   Trace* outer_;
 };
 

@@ -138,9 +138,15 @@ struct ModeSetter {
   void buffer(const std::string&, const Tensor&) {}
   void mode(const std::string&, const Mode& m) { m.set(training); }
 };
+// Tied handles get one leaf.
 struct GradSetter {
   bool on;
-  void parameter(const std::string&, Tensor& t) { t.set_requires_grad(on); }
+  std::unordered_map<const Value*, Tensor> leaves = {};
+  void parameter(const std::string&, Tensor& t) {
+    const auto [leaf, is_new] = leaves.emplace(t.value_ptr().get(), t);
+    if (is_new) leaf->second.set_requires_grad(on);
+    t = leaf->second;
+  }
   void buffer(const std::string&, const Tensor&) {}
   void mode(const std::string&, const Mode&) {}
 };
@@ -213,7 +219,8 @@ template <class M>
 void label(const M& module) {
   walk(module, detail::Labeller{});
 }
-// Makes every parameter require a gradient, or freezes them all: what is frozen is not trained.
+// Makes every parameter require a gradient, or freezes them all: what is frozen is not trained, by any
+// optimizer, until it is turned on again.
 template <class M>
 void set_requires_grad(M& module, bool on = true) {
   walk(module, detail::GradSetter{on});

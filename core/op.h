@@ -5,7 +5,8 @@
 //   static constexpr OpName name{"matmul", 1};             what a file stores; the version grows with the fields' meaning
 //   static void fields(auto& self, auto&& field);          optional: field("name", self.member) for every attribute
 //   Specs infer(const Specs& in) const;                    the outputs, or ShapeError / DTypeError
-//   void run(Backend&, Views in, Views out, const View& scratch) const;      calls kernel families, never allocates
+//   void run(Backend&, Views in, Views out, const View& scratch) const;      calls kernel families, never allocates;
+//                                                          inputs have any strides, outputs are contiguous
 //   std::optional<View> alias(const View& in) const;       optional: the output as a view of input 0, without a kernel
 //   size_t scratch(Views in, Views out) const;             optional: bytes run needs beside its outputs
 //   static constexpr uint32_t updates = 0b1;               optional: bit i: run writes input i in place
@@ -135,10 +136,10 @@ template <Op T>
 Tensors apply_op(const T& op, std::initializer_list<Tensor> inputs) {
   return apply_op(OpOf<T>(op), std::span(inputs.begin(), inputs.size()));
 }
-// The same for an op with one output.
+// The same for an op of one output; it must have one.
 template <Op T>
 Tensor apply_one(const T& op, std::initializer_list<Tensor> inputs) {
-  return std::move(apply_op(op, inputs).front());
+  return std::move(apply_op(op, inputs).at(0));
 }
 
 // ---- the registry: names to ops, for loading ----

@@ -52,7 +52,8 @@ class Printer {
     if (dtype_ == DType::u64) return fmt::format("{}", values_.data<uint64_t>()[at]);
     if (!is_floating(dtype_)) return fmt::format("{}", values_.data<int64_t>()[at]);
     const double v = values_.data<double>()[at];
-    if (!std::isfinite(v)) return fmt::format("{}", v);
+    if (std::isnan(v)) return "nan";  // its sign means nothing
+    if (std::isinf(v)) return fmt::format("{}", v);
     if (scientific_) return fmt::format("{:.4e}", v);
     std::string s = fmt::format("{:.{}f}", v, digits_);
     return digits_ == 0 ? s + '.' : s;

@@ -25,8 +25,10 @@ struct Node {
   std::vector<SavedValue> saved_in, saved_out;  // empty where not kept
   bool freed = false;                           // a sweep has released what was saved
 
-  // Of a leaf: its gradient, what it is the leaf of, and all leaves that the last sweep to reach it reached.
+  // Of a leaf: its gradient, whether it takes none for now, what it is the leaf of, and all leaves that the
+  // last sweep to reach it reached.
   Tensor grad;
+  bool frozen = false;
   std::weak_ptr<const Value> value;
   std::shared_ptr<const std::vector<std::weak_ptr<const Value>>> reached;
 

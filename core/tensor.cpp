@@ -41,11 +41,23 @@ void Tensor::read_item(DType dtype, void* out) const {
 
 Tensor Tensor::operator[](int64_t i) const { return select(*this, 0, i); }
 
+// ---- gradients ----
+
+const Edge& Tensor::edge() const {
+  static const Edge none;
+  if (!edge_ || edge_.node->op) return edge_;
+  // What a trace finds of a leaf must hold for its replays.
+  if (Trace* trace = Trace::current()) trace->guard({edge_.node, &edge_.node->frozen});
+  return edge_.node->frozen ? none : edge_;
+}
+
 Tensor& Tensor::set_requires_grad(bool on) {
-  if (!on) {
-    if (edge_ && !is_leaf()) throw Error("set_requires_grad: only a leaf can stop; use detach()");
-    edge_ = {};
-  } else if (!edge_) {
+  if (edge_) {
+    if (!on && edge_.node->op) throw Error("set_requires_grad: only a leaf can stop; use detach()");
+    edge();  // noted by a trace as it was before
+    if (!on) edge_.node->grad = {};
+    edge_.node->frozen = !on;
+  } else if (on) {
     if (!is_floating(dtype()))
       throw DTypeError(
           fmt::format("set_requires_grad: dtype {}; required is a floating type", name_of(dtype())));
@@ -60,13 +72,13 @@ bool Tensor::is_leaf() const { return !edge_ || !edge_.node->op; }
 
 const Tensor& Tensor::grad() const {
   static const Tensor none;
-  if (!edge_ || !is_leaf()) return none;
+  if (!is_leaf() || !edge()) return none;
   if (Trace* trace = Trace::current()) trace->touch_grad(edge_.node, false);
   return edge_.node->grad;
 }
 
 void Tensor::set_grad(Tensor grad) const {
-  if (!edge_ || !is_leaf()) {
+  if (!is_leaf() || !edge()) {
     if (!grad.defined()) return;
     throw Error("set_grad: this tensor is not a leaf that requires a gradient");
   }
@@ -83,12 +95,16 @@ void Tensor::set_grad(Tensor grad) const {
 }
 
 void Tensor::on_grad(std::function<Tensor(const Tensor&)> hook) const {
-  if (!edge_) throw Error("on_grad: this tensor does not require a gradient");
+  if (!edge()) throw Error("on_grad: this tensor does not require a gradient");
   edge_.node->hooks.emplace_back(edge_.index, std::move(hook));
 }
 
 void Tensor::assign(const Tensor& source) const {
   // Another view of the same memory is read before any of it is written.
+  if (grad_enabled() && source.requires_grad())
+    throw Error(
+        "assign: the source requires a gradient, which writing in place would lose: do it under no_grad, or "
+        "assign source.detach()");
   const bool shared = source.value().storage == value().storage;
   apply_op(Assign{}, {*this, shared ? clone(source.detach()) : source.detach()});
 }

@@ -66,8 +66,10 @@ class VARVE_API Tensor {
   Tensor operator[](int64_t i) const;
 
   // ---- gradients ----
-  bool requires_grad() const { return static_cast<bool>(edge_); }
-  // Makes this tensor a leaf whose gradient backward() fills, or ends that. Floating types only.
+  bool requires_grad() const { return static_cast<bool>(edge()); }
+  // Makes this tensor a leaf whose gradient backward() fills (floating types only), or freezes that leaf:
+  // until it is turned on again, it requires none and has none. Copies of the tensor share the leaf,
+  // whichever is asked; a detached one does not.
   Tensor& set_requires_grad(bool on = true);
   bool is_leaf() const;
   // The gradient backward() left at this leaf, undefined if none. Replace it with set_grad, do not write into
@@ -98,7 +100,8 @@ class VARVE_API Tensor {
     return *value_;
   }
   const ValuePtr& value_ptr() const { return value_; }
-  const Edge& edge() const { return edge_; }
+  // Where its gradient goes; empty where it requires none.
+  const Edge& edge() const;
 
  private:
   [[noreturn]] static void undefined();

@@ -51,16 +51,12 @@ Spec read_header(const std::string& path, const io::Bytes& bytes) {
     if (bytes.size() < at + 4) throw FormatError(path, bytes.size(), "idx: the file ends within its sizes");
     spec.shape.push_back(big_endian(&bytes[at]));
   }
+  try {
+    numel(spec.shape);
+  } catch (const ShapeError& e) {
+    throw FormatError(path, 4, fmt::format("idx: {}", e.what()));
+  }
   return spec;
-}
-
-// What the header declares to follow it; what no file can hold is cut to kMost.
-constexpr uint64_t kMost = uint64_t{1} << 62;
-uint64_t payload_bytes(const Spec& spec) {
-  uint64_t bytes = size_of(spec.dtype);
-  for (const int64_t size : spec.shape)
-    if (__builtin_mul_overflow(bytes, static_cast<uint64_t>(size), &bytes)) bytes = kMost;
-  return std::min(bytes, kMost);
 }
 
 }  // namespace
@@ -68,7 +64,7 @@ uint64_t payload_bytes(const Spec& spec) {
 Tensor read_idx(const std::string& path) {
   const Spec spec = read_header(path, io::read_start(path, 4 + 4 * kMaxRank));
   const size_t header = 4 + 4 * static_cast<size_t>(spec.shape.rank()), width = size_of(spec.dtype);
-  const uint64_t required = payload_bytes(spec);
+  const uint64_t required = spec.bytes();
   // One byte more than declared shows that there are too many; no others are read or inflated.
   const io::Bytes bytes = io::read_start(path, header + required + 1);
   if (const uint64_t found = bytes.size() - header; found != required)

@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
+#include <varve/core/ops/copy.h>
 #include <varve/core/ops/index.h>
 #include <varve/core/ops/pointwise.h>
 #include <varve/core/ops/reduce.h>
@@ -39,14 +42,21 @@ void check_alike(const Tensor& prediction, const Tensor& target, const char* ope
                                  operation, to_string(prediction.shape()), to_string(target.shape())));
 }
 
+// The first target that is no class. A trace ends with the error that names it, so its value may be read.
+int64_t first_outside(const Tensor& targets, int64_t classes) {
+  const Tensor flat = contiguous(targets.detach());
+  const std::span all(flat.view().as<const int64_t>(), static_cast<size_t>(flat.numel()));
+  return *std::find_if(all.begin(), all.end(), [&](int64_t t) { return t < 0 || t >= classes; });
+}
+
 // -scores[target]. For gather, negative indices count from the end: here they are moved out of its range.
 Tensor minus_picked(const Tensor& scores, const Tensor& targets, Reduction reduction, const char* operation) {
   const Tensor classes = where(targets < 0, targets - static_cast<double>(scores.size(-1)), targets);
   try {
     return reduced(-squeeze(gather(scores, -1, unsqueeze(classes, -1)), -1), reduction);
-  } catch (const ShapeError& e) {
-    throw ShapeError(fmt::format("{}: a target is not one of the classes 0 to {} ({})", operation,
-                                 scores.size(-1) - 1, e.what()));
+  } catch (const ShapeError&) {
+    throw ShapeError(fmt::format("{}: target {} found; required is one of the classes 0 to {}", operation,
+                                 first_outside(targets, scores.size(-1)), scores.size(-1) - 1));
   }
 }
 

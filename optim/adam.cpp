@@ -15,7 +15,9 @@ template <class Options>
 void BasicAdam<Options>::update(size_t group, const GroupState& state) const {
   const Options& o = this->options_of(group);
   const AdamStep rule{{o.beta1, o.beta2, o.eps, Options::kDecoupled ? 0 : o.weight_decay}};
-  const auto unbiased = [&](double beta) { return 1 - pow(beta, state.steps); };
+  // A parameter that never had a gradient has taken no step, and its rate is not used.
+  const Tensor steps = maximum(state.steps, 1);
+  const auto unbiased = [&](double beta) { return 1 - pow(beta, steps); };
   const Tensor rates = state.lr / unbiased(o.beta1), roots = sqrt(unbiased(o.beta2));
   const Tensor keep = 1 - state.lr * (Options::kDecoupled ? o.weight_decay : 0);
   for (size_t i = 0; i < state.parameters.size(); ++i) {

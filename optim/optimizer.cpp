@@ -64,6 +64,7 @@ bool Optimizer::check_reached() const {
   const void* seen = nullptr;
   for (const GroupState& group : groups_)
     for (const Parameter& p : group.parameters) {
+      if (!p.tensor.requires_grad()) continue;  // frozen since
       const auto& reached = p.tensor.edge().node->reached;
       if (!reached || reached.get() == seen) continue;
       seen = reached.get();

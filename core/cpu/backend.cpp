@@ -3,7 +3,6 @@
 #include <sys/mman.h>
 
 #include <cstdlib>
-#include <new>
 
 #include <varve/core/cpu/drivers.h>
 #include <varve/core/error.h>
@@ -21,7 +20,8 @@ class CpuBackend final : public Backend {
   void* allocate(size_t bytes) override {
     const size_t alignment = bytes < kHugePage ? 64 : kHugePage;
     void* data = nullptr;
-    if (::posix_memalign(&data, alignment, (bytes + 63) / 64 * 64) != 0) throw std::bad_alloc();
+    if (::posix_memalign(&data, alignment, (bytes + 63) / 64 * 64) != 0)
+      throw Error(fmt::format("out of memory: {} bytes cannot be had for a tensor", bytes));
 #ifdef MADV_HUGEPAGE
     // The first touch of large memory then costs a page fault for each 2 MiB rather than for each 4 KiB.
     if (bytes >= kHugePage) ::madvise(data, bytes, MADV_HUGEPAGE);

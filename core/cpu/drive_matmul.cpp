@@ -73,6 +73,10 @@ void drive_matmul(const View& a, const View& b, const View& out) {
   const View starts[3] = {batch_starts(a), batch_starts(b), batch_starts(out)};
   const Space batch(starts[0].shape, Views(starts, 3), {});
   if (out.numel() == 0) return;
+  if (k == 0) {             // sums of nothing; the kernel's blocking would divide by it
+    const double zero = 0;  // of all bits zero in each dtype
+    return drive_fill(out, &zero);
+  }
   const Gemm gemm = kernels().gemm[out.dtype == DType::f64];
   const Tiles tiles = tiles_for(m, n, k);
   const auto item = static_cast<int64_t>(size_of(out.dtype));

@@ -69,8 +69,10 @@ Specs Cat::infer(const Specs& in) const {
     if (others != out.shape)
       throw ShapeError(fmt::format("cat: shapes {} and {} differ beyond axis {}", to_string(in[0].shape),
                                    to_string(x.shape), axis));
-    out.shape[at] += x.shape[at];
+    if (__builtin_add_overflow(out.shape[at], x.shape[at], &out.shape[at]))
+      throw ShapeError("cat: the result has too many elements");
   }
+  numel(out.shape);
   return {out};
 }
 void Cat::run(Backend& on, Views in, Views out, const View&) const {

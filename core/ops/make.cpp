@@ -47,7 +47,11 @@ Tensor arange(double start, double stop, double step, DType dtype) {
   if (!is_floating(dtype) && (start != std::trunc(start) || step != std::trunc(step)))
     throw DTypeError(fmt::format("arange: from {} by {} in {}; required is a floating type, pass DType::f32",
                                  start, step, name_of(dtype)));
-  return progression(start, step, static_cast<int64_t>(std::max(count, 0.0)), dtype);
+  const auto whole = static_cast<int64_t>(std::max(count, 0.0));
+  if (whole > 0)
+    for (const double end : {start, start + step * static_cast<double>(whole - 1)})
+      require_fits(end, dtype, "arange");
+  return progression(start, step, whole, dtype);
 }
 
 Tensor linspace(double start, double stop, int64_t count, DType dtype) {

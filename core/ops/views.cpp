@@ -182,6 +182,7 @@ Specs Expand::infer(const Specs& in) const {
   if (!fits)
     throw ShapeError(
         fmt::format("expand: {} does not broadcast to {}", to_string(x.shape), to_string(shape)));
+  numel(out);
   return {{x.dtype, out}};
 }
 
@@ -281,8 +282,9 @@ Tensors split(const Tensor& x, int64_t size, int64_t axis) {
   const int at = normalize_axis(axis, x.rank(), "split");
   if (size < 1) throw ShapeError(fmt::format("split: pieces of {}; required is at least 1", size));
   Tensors pieces;
-  for (int64_t start = 0; start < x.shape()[at]; start += size)
-    pieces.push_back(slice(x, at, start, start + size));
+  int64_t start = 0;
+  do pieces.push_back(slice(x, at, start, start + size));
+  while ((start += size) < x.shape()[at]);
   return pieces;
 }
 

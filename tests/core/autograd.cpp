@@ -122,6 +122,32 @@ TEST_CASE("no_grad and detach record nothing") {
   CHECK_THROWS_AS(x.detach().backward(), Error);
 }
 
+TEST_CASE("what is assigned in place loses no gradient in silence") {
+  const Tensor x = leaf({1, 2}), out = zeros({2}, DType::f64);
+  CHECK_THROWS_AS(out.assign(x * 2.0), Error);
+  out.assign((x * 2.0).detach());
+  no_grad([&] { out.assign(x); });
+  CHECK(out[1].item() == 2);
+}
+
+TEST_CASE("a frozen leaf is one for all its handles, and the same one once it thaws") {
+  Tensor x = leaf({1, 2});
+  const Tensor other = x, apart = x.detach();
+  sum(x * x).backward();
+  x.set_requires_grad(false);
+  for (const Tensor& t : {x, other}) {
+    CHECK_FALSE(t.requires_grad());
+    CHECK_FALSE((t * 2.0).requires_grad());
+    CHECK_FALSE(t.grad().defined());
+    CHECK_THROWS_AS(t.set_grad(ones({2}, DType::f64)), Error);
+  }
+  x.set_requires_grad();
+  CHECK(other.requires_grad());
+  CHECK_FALSE(apart.requires_grad());
+  sum(x * 3.0).backward();
+  CHECK(other.grad()[0].item() == 3);
+}
+
 TEST_CASE("leaves, and what may be one") {
   Tensor x = leaf({1});
   CHECK(x.is_leaf());

@@ -8,6 +8,7 @@
 
 #include "tests/core/elements.h"
 #include "tests/core/samples.h"
+#include "tests/core/user_op.h"
 
 using namespace varve;
 using namespace varve::test;
@@ -140,6 +141,18 @@ TEST_CASE("a user's op runs, is differentiated, printed, traced, registered and 
       },
       {x.detach()});
   CHECK(g.run({tensor<double>({10, 20})})[0][1].item() == 40);
+}
+
+TEST_CASE("the op that the documents show takes views of every layout") {
+  const Tensor x = cast(reshape(arange(6), {2, 3}), DType::f32);
+  for (const test::Layout layout : test::kLayouts) {
+    Tensor in = test::laid_out(x, layout);
+    CHECK(to_string(apply_one(Triple{}, {in})) == to_string(in * 3.0));
+    in.set_requires_grad();
+    sum(apply_one(Triple{}, {in})).backward();
+    CHECK(in.grad()[1][2].item() == 3);
+  }
+  CHECK_THROWS_AS(apply_one(Triple{}, {ones({4}, DType::f64)}), DTypeError);
 }
 
 TEST_CASE("a user's op may have two outputs") {

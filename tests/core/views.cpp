@@ -103,6 +103,12 @@ TEST_CASE("shapes that do not fit are refused, and the message says which") {
   CHECK_THROWS_AS(cat({x, ones({2, 2}, DType::i64)}, 0), ShapeError);
   CHECK_THROWS_AS(cat({x, ones({2, 3})}, 0), DTypeError);
   CHECK_THROWS_AS(cat({}, 0), ShapeError);
+  const Tensor vast = expand(zeros({1}, DType::u8), {int64_t{1} << 58});
+  CHECK_THROWS_AS(cat(Tensors(64, vast)), ShapeError);  // 2^64 elements
+  CHECK_THROWS_AS(cat({vast, vast}), ShapeError);
+  CHECK_THROWS_AS(expand(zeros({1, 1}, DType::u8), {int64_t{1} << 40, int64_t{1} << 40}), ShapeError);
+  CHECK(split(zeros({0, 3}), 2).size() == 1);
+  CHECK(cat(split(zeros({0, 3}), 2)).shape() == Shape{0, 3});
   CHECK_THROWS_AS(pad(x, 0, -1, 0), ShapeError);
 }
 

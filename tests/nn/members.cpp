@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include <varve/core/ops/pointwise.h>
+#include <varve/core/ops/reduce.h>
 #include <varve/core/random.h>
 #include <varve/core/record.h>
 #include <varve/nn/activation.h>
@@ -75,6 +76,14 @@ bool identical(const NamedTensors& a, const NamedTensors& b) {
 }
 
 using Names = std::vector<std::string>;
+
+struct Pair {
+  Tensor a = ones({3}), b = a;
+  static void members(auto& self, auto&& visit) {
+    visit("a", self.a);
+    visit("b", self.b);
+  }
+};
 
 }  // namespace
 
@@ -237,6 +246,14 @@ TEST_CASE("a module can be frozen, and its clones keep their names") {
   for (const Tensor& p : parameters(layer)) CHECK(p.requires_grad());
   label(layer);
   CHECK(clone(layer).weight.label() == "weight");
+}
+
+TEST_CASE("tied handles thaw as one leaf") {
+  Pair pair;
+  for (const bool on : {true, false, true}) set_requires_grad(pair, on);
+  sum(pair.a * 2.0 + pair.b * 3.0).backward();
+  CHECK(pair.a.grad()[0].item() == 5);
+  CHECK(pair.b.grad()[0].item() == 5);
 }
 
 TEST_CASE("state is exchanged as it was, though the sources are the targets") {

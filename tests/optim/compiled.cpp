@@ -31,6 +31,48 @@ Batch batch_of(uint64_t step) {
 }
 
 // Trains 20 steps from the same start, plain or compiled, and returns losses, parameters and optimizer state.
+TEST_CASE("what is frozen between calls is not trained by a replay") {
+  nn::Linear model(8, 4);
+  optim::Sgd sgd(named_parameters(model), {.lr = 0.1});
+  auto step = compile([&](const Tensor& x, const Tensor& target) {
+    sgd.zero_grad();
+    nn::cross_entropy(model(x), target).backward();
+    sgd.step();
+  });
+  const Batch batch = batch_of(0);
+  const auto moved = [&] {
+    const Tensor before = clone(model.weight.detach());
+    step(batch.x, batch.target);
+    return !test::identical(before, model.weight.detach());
+  };
+  CHECK(moved());
+  CHECK(moved());
+  model.weight.set_requires_grad(false);
+  CHECK_FALSE(moved());
+  CHECK_FALSE(moved());
+  model.weight.set_requires_grad();
+  CHECK(moved());
+  CHECK(step.plans().size() == 2);
+}
+
+// Two that train in turn, each with the other frozen, within one compiled step.
+TEST_CASE("what a step freezes and thaws is as it was for the next replay") {
+  nn::Linear first(8, 8), second(8, 4);
+  optim::Sgd a(named_parameters(first), {.lr = 0.1}), b(named_parameters(second), {.lr = 0.1});
+  auto step = compile([&](const Tensor& x, const Tensor& target) {
+    for (const bool trains_first : {true, false}) {
+      set_requires_grad(first, trains_first), set_requires_grad(second, !trains_first);
+      nn::cross_entropy(second(first(x)), target).backward();
+      (trains_first ? a : b).step();
+      a.zero_grad(), b.zero_grad();
+      set_requires_grad(first), set_requires_grad(second);
+    }
+  });
+  const Batch batch = batch_of(0);
+  for (int i = 0; i < 3; ++i) step(batch.x, batch.target);
+  CHECK(step.plans().size() == 1);
+}
+
 template <class Optimizer, class Options>
 Tensors trained(bool compiled, Options options, size_t& plans) {
   manual_seed(11);

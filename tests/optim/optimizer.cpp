@@ -196,6 +196,42 @@ TEST_CASE("optimizers refuse options that make no sense") {
   CHECK_THROWS_AS(sgd.set_lr(std::numeric_limits<double>::infinity()), Error);
 }
 
+TEST_CASE("what is frozen is not trained, and is again once it thaws") {
+  Mlp model = make_model();
+  optim::Sgd sgd(named_parameters(model), {.lr = 0.1});
+  const auto moved = [&](bool zero_first) {
+    Tensors before;
+    for (const Tensor& p : parameters(model)) before.push_back(clone(p.detach()));
+    if (zero_first) sgd.zero_grad();
+    Tensor x = ones({4, 5});
+    x.set_label("input");
+    nn::mse_loss(model(x.set_requires_grad()), zeros({4, 3})).backward();
+    sgd.step();
+    std::vector<bool> out;
+    for (size_t i = 0; i < before.size(); ++i) out.push_back(!test::identical(before[i], parameters(model)[i]));
+    return out;
+  };
+  const std::vector<bool> all(parameters(model).size(), true), none(all.size(), false);
+  CHECK(moved(true) == all);
+  set_requires_grad(model, false);
+  CHECK(moved(false) == none);  // nor by the gradients of the step before
+  set_requires_grad(model);
+  CHECK(moved(true) == all);
+}
+
+TEST_CASE("a step with a parameter that has no gradient is no anomaly") {
+  const Mlp model = make_model();
+  Tensor unused = ones({3});
+  unused.set_requires_grad();
+  NamedTensors all = named_parameters(model);
+  all.add("unused", unused);
+  optim::AdamW adam(all);
+  const DetectAnomaly guard;
+  nn::mse_loss(model(ones({4, 5})), zeros({4, 3})).backward();
+  CHECK_NOTHROW(adam.step());
+  CHECK(test::identical(unused.detach(), ones({3})));
+}
+
 TEST_CASE("the first step names a parameter that nobody lists") {
   const Mlp model = make_model();
   Tensor forgotten = ones({3}), frozen = ones({3});
