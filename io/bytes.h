@@ -17,6 +17,13 @@ namespace varve::io {
 
 static_assert(std::endian::native == std::endian::little, "tensor data is stored as it lies in memory");
 
+inline std::string_view as_text(std::span<const std::byte> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+// Names, keys and strings: UTF-8 (RFC 3629) without a NUL, which other languages could not hold.
+VARVE_API bool is_text(std::string_view bytes);
+
 class VARVE_API ByteWriter {
  public:
   template <class T>
@@ -28,6 +35,8 @@ class VARVE_API ByteWriter {
     number(uint64_t{bytes.size()});
     raw(bytes);
   }
+  // The same of text; an Error where it is none.
+  void text(std::string_view text);
   Bytes take() { return std::move(bytes_); }
 
  private:
@@ -42,7 +51,7 @@ class ByteReader {
   size_t left() const { return bytes_.size() - at_; }
 
   template <class T>
-  requires std::is_arithmetic_v<T> T number() {
+  requires(std::is_arithmetic_v<T> || std::is_enum_v<T>) T number() {
     T value;
     std::memcpy(&value, raw(sizeof value).data(), sizeof value);
     return value;
@@ -54,6 +63,7 @@ class ByteReader {
     return bytes_.subspan(at_ - count, count);
   }
   std::span<const std::byte> counted() { return raw(number<uint64_t>()); }
+  std::string_view text();  // counted, and checked
   // A u64 count of things that take at least `each` bytes.
   uint64_t count(size_t each) {
     const auto n = number<uint64_t>();
@@ -69,9 +79,5 @@ class ByteReader {
   std::span<const std::byte> bytes_;
   size_t at_ = 0;
 };
-
-inline std::string_view as_text(std::span<const std::byte> bytes) {
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
 
 }  // namespace varve::io

@@ -165,6 +165,7 @@ bool zstd_unplane(ZSTD_DCtx* context, std::span<const std::byte> stored, std::sp
   if (stored.size() < kMagic.size() || std::memcmp(stored.data(), kMagic.data(), kMagic.size()) != 0)
     return false;
   if (::ZSTD_findFrameCompressedSize(stored.data(), stored.size()) != stored.size()) return false;
+  if (::ZSTD_getFrameContentSize(stored.data(), stored.size()) != out.size()) return false;
   return ::ZSTD_decompressDCtx(context, out.data(), out.size(), stored.data(), stored.size()) == out.size();
 }
 

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 
 #include <varve/core/error.h>
@@ -61,6 +62,10 @@ std::optional<ElementKind> element_named(std::string_view name) {
   for (size_t i = 1; i < kKinds.size(); ++i)
     if (kKinds[i].name == name) return static_cast<ElementKind>(i);
   return {};
+}
+
+bool are_truths(std::span<const std::byte> bytes) {
+  return std::all_of(bytes.begin(), bytes.end(), [](std::byte b) { return b <= std::byte{1}; });
 }
 
 }  // namespace varve::io

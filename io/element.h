@@ -2,8 +2,10 @@
 // untouched. The numbers are the file's and never change.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string_view>
 
 #include <varve/core/dtype.h>
@@ -58,6 +60,17 @@ VARVE_API DType computed_dtype(ElementKind kind, std::string_view name, std::str
 // The bytes of `count` elements, the last one filled up with zero bits.
 constexpr int64_t packed_bytes(int64_t count, int bits) {
   return count / 8 * bits + (count % 8 * bits + 7) / 8;  // count * bits could leave 64 bits
+}
+
+// How many bits of the last byte those are.
+constexpr int spare_bits(int64_t count, int bits) { return static_cast<int>((8 - count % 8 * bits % 8) % 8); }
+
+// What bytes may not hold. Of bools: anything but 0 and 1, which would be undefined behaviour in whoever
+// reads it.
+VARVE_API bool are_truths(std::span<const std::byte> bytes);
+// Of the last byte: bits above its last element.
+constexpr bool are_spare(std::byte last, int spare_bits) {
+  return spare_bits == 0 || last >> (8 - spare_bits) == std::byte{};
 }
 
 }  // namespace varve::io

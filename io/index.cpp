@@ -17,7 +17,7 @@ constexpr std::array<std::string_view, 2> kFeatureNames{"zlib", "zstd"};
 // ---- encoding ----
 
 void add_section(ByteWriter& out, std::string_view name, bool critical, const Bytes& body) {
-  out.counted(std::as_bytes(std::span(name)));
+  out.text(name);
   out.number(static_cast<uint8_t>(critical));
   out.counted(body);
 }
@@ -25,7 +25,7 @@ void add_section(ByteWriter& out, std::string_view name, bool critical, const By
 Bytes features_section(uint64_t critical) {
   ByteWriter out;
   for (size_t i = 0; i < kFeatureNames.size(); ++i)
-    if ((critical >> i) & 1u) out.counted(std::as_bytes(std::span(kFeatureNames[i])));
+    if ((critical >> i) & 1u) out.text(kFeatureNames[i]);
   return out.take();
 }
 
@@ -44,7 +44,7 @@ Bytes storages_section(const std::vector<StorageEntry>& storages) {
 Bytes tensors_section(const std::vector<TensorEntry>& tensors) {
   ByteWriter out;
   for (const TensorEntry& t : tensors) {
-    out.counted(std::as_bytes(std::span(t.name)));
+    out.text(t.name);
     out.number(static_cast<uint8_t>(t.element));
     out.number(static_cast<uint8_t>(t.shape.rank()));
     out.number(t.storage);
@@ -61,13 +61,13 @@ Bytes tensors_section(const std::vector<TensorEntry>& tensors) {
 void check_features(ByteReader in, uint64_t critical, uint64_t ignorable) {
   for (size_t bit = 0; bit < 64; ++bit) {
     if (!((critical >> bit) & 1u)) continue;
-    const std::string_view name = as_text(in.counted());
+    const std::string_view name = in.text();
     if (!((kKnownFeatures >> bit) & 1u))
       throw Error(fmt::format(
           "the file needs the feature '{}', which this program does not know; update varve", name));
     if (name != kFeatureNames[bit]) throw Error(fmt::format("feature {} is named '{}'", bit, name));
   }
-  for (int i = std::popcount(ignorable); i > 0; --i) in.counted();
+  for (int i = std::popcount(ignorable); i > 0; --i) in.text();
   if (in.left()) in.fail("bytes are left over");
 }
 
@@ -117,29 +117,44 @@ std::vector<ChunkRecord> chunks_from(ByteReader in, std::vector<StorageEntry>& s
 }
 
 // A view must lie within its storage, and never ask for more elements than that has bytes for.
-void check_view(const TensorEntry& t, const std::vector<StorageEntry>& storages) {
-  const ElementInfo& info = *info_of(t.element);
-  if (t.storage >= storages.size()) throw Error(fmt::format("its storage {} does not exist", t.storage));
-  const auto limit = static_cast<int64_t>(std::min(storages[t.storage].bytes, uint64_t{1} << 62));
-  // Sizes beside a zero are bounded too: other code multiplies them.
-  int64_t product = std::max(1, info.bits / 8);
-  for (const int64_t d : t.shape) product = checked_multiply(product, std::max<int64_t>(d, 1));
-  const int64_t count = numel(t.shape);
-  const bool row_major = t.strides == contiguous_strides(t.shape);
-  if (!row_major && (count == 0 || !info.dtype)) throw Error("its strides are not row-major");
-  const int64_t size = info.dtype ? info.bits / 8 : 1;
-  const int64_t needed = packed_bytes(count, info.bits);
-  const Extent extent = info.dtype ? extent_of(t.offset, size, t.shape, t.strides)
-                                   : Extent{t.offset, checked_add(t.offset, needed)};
+void check_view(const TensorEntry& t, int64_t size, const StorageEntry& s) {
+  const auto limit = static_cast<int64_t>(std::min(s.bytes, uint64_t{1} << 62));
+  const int64_t count = numel(t.shape);  // its sizes beside a zero are bounded too
+  if (count == 0 && t.strides != contiguous_strides(t.shape)) throw Error("its strides are not row-major");
+  const Extent extent = extent_of(t.offset, size, t.shape, t.strides);
   if (extent.low < 0 || extent.high > limit || t.offset % size != 0)
     throw Error(fmt::format("bytes {} to {} are not elements of its storage of {} bytes", extent.low,
                             extent.high, limit));
-  if (needed > limit) throw Error(fmt::format("{} elements are more than its storage holds", count));
+  if (count * size > limit) throw Error(fmt::format("{} elements are more than its storage holds", count));
 }
 
-TensorEntry tensor_from(ByteReader& in, const std::vector<StorageEntry>& storages) {
+// A carried tensor has a storage to itself, row-major.
+void check_carried(const TensorEntry& t, int bits, const StorageEntry& s) {
+  if (t.strides != contiguous_strides(t.shape)) throw Error("its strides are not row-major");
+  const auto needed = static_cast<uint64_t>(packed_bytes(numel(t.shape), bits));
+  if (s.used || t.offset != 0 || needed != s.bytes)
+    throw Error(fmt::format("{} bytes at {} are not all of a storage of its own, which has {}", needed,
+                            t.offset, s.bytes));
+}
+
+void check_place(const TensorEntry& t, std::vector<StorageEntry>& storages, std::vector<bool>& whole) {
+  if (t.storage >= storages.size()) throw Error(fmt::format("its storage {} does not exist", t.storage));
+  StorageEntry& s = storages[t.storage];
+  const ElementInfo& info = *info_of(t.element);
+  if (whole[t.storage]) throw Error("its storage is another's alone");
+  if (info.dtype)
+    check_view(t, info.bits / 8, s);
+  else
+    check_carried(t, info.bits, s);
+  s.used = true;
+  s.truths = s.truths || info.dtype == DType::boolean;
+  if (!info.dtype) s.spare_bits = spare_bits(numel(t.shape), info.bits);
+  whole[t.storage] = !info.dtype;
+}
+
+TensorEntry tensor_from(ByteReader& in, std::vector<StorageEntry>& storages, std::vector<bool>& whole) {
   TensorEntry t;
-  t.name = as_text(in.counted());
+  t.name = in.text();
   try {
     t.element = static_cast<ElementKind>(in.number<uint8_t>());
     if (!info_of(t.element))
@@ -149,7 +164,7 @@ TensorEntry tensor_from(ByteReader& in, const std::vector<StorageEntry>& storage
     t.offset = in.number<int64_t>();
     for (Dims* dims : {&t.shape, &t.strides})
       for (int i = 0; i < rank; ++i) dims->push_back(in.number<int64_t>());
-    check_view(t, storages);
+    check_place(t, storages, whole);
   } catch (const Error& e) {
     throw Error(fmt::format("tensor '{}': {}", t.name, e.what()));
   }
@@ -157,11 +172,27 @@ TensorEntry tensor_from(ByteReader& in, const std::vector<StorageEntry>& storage
 }
 
 void add_tensors(ByteReader in, Index& index) {
+  std::vector<bool> whole(index.storages.size());  // a carried tensor's
   while (in.left()) {
-    index.tensors.push_back(tensor_from(in, index.storages));
+    index.tensors.push_back(tensor_from(in, index.storages, whole));
     if (!index.by_name.emplace(index.tensors.back().name, index.by_name.size()).second)
       throw Error(fmt::format("tensor '{}' is there twice", index.tensors.back().name));
   }
+  for (size_t i = 0; i < index.storages.size(); ++i)
+    if (!index.storages[i].used) throw Error(fmt::format("storage {} is no tensor's", i));
+}
+
+// Which sections a reader may skip, and what who writes the content again does with them.
+enum class SectionKind : uint8_t { kept = 0, critical = 1, dropped = 2 };
+
+// Exactly what meta_section makes.
+void read_meta(std::span<const std::byte> body, Index& index) {
+  const Meta meta = decode(body);
+  const MetaMap& map = meta.as_map();
+  if (map.size() != 2 || map[0].first != "kind" || map[1].first != "meta")
+    throw Error("the section 'meta' is not a map of kind and meta");
+  index.kind = map[0].second.as_string();
+  index.meta = map[1].second;
 }
 
 }  // namespace
@@ -180,6 +211,13 @@ uint64_t Index::lay_out() {
     end = s.offset + s.stored_bytes;
   }
   return end;
+}
+
+std::string_view fault_in(const StorageEntry& s, uint64_t at, std::span<const std::byte> bytes) {
+  if (s.truths && !are_truths(bytes)) return "hold a bool that is neither 0 nor 1";
+  if (at + bytes.size() == s.bytes && !are_spare(bytes.back(), s.spare_bits))
+    return "have bits set after their last element";
+  return {};
 }
 
 Bytes encode_index(const Index& index) {
@@ -201,27 +239,26 @@ Index decode_index(std::span<const std::byte> bytes, uint64_t critical, uint64_t
   ByteReader in(bytes);
   size_t known = 0;  // they come first and in order
   while (in.left()) {
-    const std::string_view name = as_text(in.counted());
-    const auto needed = in.number<uint8_t>();
+    const std::string_view name = in.text();
+    const auto kind = in.number<SectionKind>();
     const auto body = in.counted();
-    if (needed > 1) in.fail(fmt::format("section '{}' is neither critical nor ignorable", name));
-    if (known < kSections.size() && name == kSections[known] && needed) {
+    if (kind > SectionKind::dropped) in.fail(fmt::format("section '{}' is of no known kind", name));
+    if (known < kSections.size() && name == kSections[known] && kind == SectionKind::critical) {
       bodies[known++] = body;
       if (known == 1) check_features(ByteReader(body), critical, ignorable);
-    } else if (needed) {
+    } else if (kind == SectionKind::critical || std::count(kSections.begin(), kSections.end(), name)) {
       throw Error(fmt::format(
           "the file needs its section '{}', which this program does not know here; update varve", name));
-    } else {
+    } else if (kind == SectionKind::kept) {
       index.unknown.push_back({std::string(name), {body.begin(), body.end()}});
     }
   }
   if (known < kSections.size()) throw Error(fmt::format("the section '{}' is missing", kSections[known]));
-  const Meta meta = decode(bodies[1]);
-  index.kind = meta.at("kind").as_string();
-  index.meta = meta.at("meta");
+  read_meta(bodies[1], index);
   index.storages = storages_from(ByteReader(bodies[2]), critical);
   index.chunks = chunks_from(ByteReader(bodies[3]), index.storages);
   add_tensors(ByteReader(bodies[4]), index);
+  if (index.critical_features() != critical) throw Error("the header announces a codec that no storage uses");
   return index;
 }
 

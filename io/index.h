@@ -32,6 +32,10 @@ struct StorageEntry {
   uint64_t offset = 0;  // of its first chunk in the file; not stored, for it follows from the rest
   uint64_t stored_bytes = 0;
   size_t first_chunk = 0;  // in Index::chunks
+  // Of the tensors that use it, not stored either.
+  bool used = false;    // by a tensor
+  bool truths = false;  // by one of bool: each of its bytes is 0 or 1
+  int spare_bits = 0;   // of its last byte, above what a carried tensor needs: they are zero
 };
 
 // The bits of a header's critical features that this program knows, by number: a codec that a storage may
@@ -51,6 +55,10 @@ struct VARVE_API Index {
   // Where the storages end when laid out one after the other; sets their offsets.
   uint64_t lay_out();
 };
+
+// What is wrong with bytes of a storage, from `at` on; empty where nothing is.
+VARVE_API std::string_view fault_in(const StorageEntry& storage, uint64_t at,
+                                    std::span<const std::byte> bytes);
 
 VARVE_API Bytes encode_index(const Index& index);
 // Checks everything that can be wrong with an index, but for where its storages lie. An Error says what was

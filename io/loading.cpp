@@ -26,17 +26,9 @@ void parallel_in_order(size_t count, const Task& task) {
 
 }  // namespace
 
-bool are_truths(const View& view) {
-  if (is_contiguous(view)) {
-    const std::span bytes(view.as<const uint8_t>(), static_cast<size_t>(view.numel()));
-    return std::all_of(bytes.begin(), bytes.end(), [](uint8_t b) { return b <= 1; });
-  }
-  View row = view;
-  row.shape.erase(0);
-  row.strides.erase(0);
-  for (int64_t i = 0; i < view.shape[0]; ++i)
-    if (!are_truths(row.at(i * view.strides[0]))) return false;
-  return true;
+Tensor tensor_of(const TensorEntry& t, const std::shared_ptr<Storage>& storage) {
+  return Tensor(std::make_shared<const Value>(
+      Value{storage, t.offset, *info_of(t.element)->dtype, t.shape, t.strides}));
 }
 
 std::string Loading::users(size_t storage) const {
@@ -82,6 +74,13 @@ void Loading::decode(const Chunk& chunk, std::span<const std::byte> stored, Room
     damaged(chunk, "decode to bytes that do not match their checksum");
 }
 
+// A bool that is neither would be undefined behaviour in whoever reads it.
+void Loading::finish(const Chunk& chunk, std::span<const std::byte> out, const Done& done) const {
+  if (const auto fault = fault_in(index_.storages[chunk.storage], chunk.at, out); !fault.empty())
+    damaged(chunk, std::string(fault));
+  done(chunk, out);
+}
+
 // One read for all; straight into place where that is one chunk, uncoded.
 void Loading::load_run(std::span<const Chunk> run, Room& room, const Place& place, const Done& done) const {
   const Chunk& first = run.front();
@@ -89,7 +88,7 @@ void Loading::load_run(std::span<const Chunk> run, Room& room, const Place& plac
     const auto out = place(first, room);
     source_.read_at(first.offset, out);
     check(first, out);
-    return done(first, out);
+    return finish(first, out, done);
   }
   room.stored.resize(run.back().end() - first.offset);
   source_.read_at(first.offset, room.stored);
@@ -102,7 +101,7 @@ void Loading::load_run(std::span<const Chunk> run, Room& room, const Place& plac
       decode(chunk, stored, room, out);
     else
       std::copy(stored.begin(), stored.end(), out.begin());
-    done(chunk, out);
+    finish(chunk, out, done);
   }
 }
 

@@ -18,8 +18,8 @@ namespace varve::io {
 // What is done with the bytes of a chunk: they lie at `at` in their storage, and are gone after the call.
 using TakeChunk = std::function<void(size_t storage, uint64_t at, std::span<const std::byte> bytes)>;
 
-// Whether each element of a view of bool is 0 or 1: another would be undefined behaviour in whoever reads it.
-bool are_truths(const View& view);
+// The tensor of an entry of a kind that core has.
+Tensor tensor_of(const TensorEntry& entry, const std::shared_ptr<Storage>& storage);
 
 class Loading {
  public:
@@ -27,7 +27,6 @@ class Loading {
 
   // The storages of these numbers in memory of their own, by number.
   std::vector<std::shared_ptr<Storage>> storages(std::span<const size_t> wanted) const;
-  std::shared_ptr<Storage> storage(size_t wanted) const { return storages({&wanted, 1})[wanted]; }
   // Every chunk of these storages, verified, in any order and from any thread. A number may be there twice.
   void each_chunk(std::span<const size_t> wanted, const TakeChunk& take) const;
   void verify(std::span<const size_t> wanted) const {
@@ -61,6 +60,7 @@ class Loading {
   void load(std::span<const size_t> wanted, const Place& place, const Done& done) const;
   void load_run(std::span<const Chunk> run, Room& room, const Place& place, const Done& done) const;
   void check(const Chunk& chunk, std::span<const std::byte> stored) const;
+  void finish(const Chunk& chunk, std::span<const std::byte> out, const Done& done) const;
   void decode(const Chunk& chunk, std::span<const std::byte> stored, Room& room,
               std::span<std::byte> out) const;
   [[noreturn]] void damaged(const Chunk& chunk, const std::string& found) const;

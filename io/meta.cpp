@@ -35,40 +35,47 @@ class Encoder {
       throw Error(fmt::format("encode: lists and maps nest deeper than {}; flatten them", kMetaMaxDepth));
     std::visit([&](const auto& v) { put(v, depth); }, meta.value());
   }
-  Bytes take() { return out_.take(); }
+  Bytes take() {
+    Bytes bytes = out_.take();
+    if (announced_ > kMetaFreeValues + bytes.size() / 8)
+      throw Error(fmt::format("encode: {} values in lists and maps, in {} bytes; keep so many in a tensor",
+                              announced_, bytes.size()));
+    return bytes;
+  }
 
  private:
   void kind(Kind k) { out_.number(static_cast<uint8_t>(k)); }
-  void text(const std::string& s) { out_.counted(std::as_bytes(std::span(s))); }
 
   void put(std::monostate, int) { kind(Kind::null); }
   void put(bool v, int) { kind(v ? Kind::yes : Kind::no); }
   void put(int64_t v, int) { kind(Kind::integer), out_.number(v); }
   void put(double v, int) { kind(Kind::real), out_.number(v); }
-  void put(const std::string& v, int) { kind(Kind::string), text(v); }
+  void put(const std::string& v, int) { kind(Kind::string), out_.text(v); }
   void put(const Bytes& v, int) { kind(Kind::bytes), out_.counted(v); }
   void put(const MetaList& v, int depth) {
-    kind(Kind::list);
-    out_.number(uint64_t{v.size()});
+    kind(Kind::list), count(v.size());
     for (const Meta& element : v) value(element, depth + 1);
   }
   void put(const MetaMap& v, int depth) {
-    kind(Kind::map);
-    out_.number(uint64_t{v.size()});
+    kind(Kind::map), count(v.size());
     std::unordered_set<std::string_view> seen;
     for (const auto& [key, element] : v) {
       if (!seen.insert(key).second) throw Error(fmt::format("encode: key '{}' is given twice", key));
-      text(key);
+      out_.text(key);
       value(element, depth + 1);
     }
   }
 
+  void count(uint64_t n) { out_.number(n), announced_ += n; }
+
   ByteWriter out_;
+  uint64_t announced_ = 0;
 };
 
 class Decoder {
  public:
-  explicit Decoder(std::span<const std::byte> bytes) : in_(bytes) {}
+  explicit Decoder(std::span<const std::byte> bytes)
+      : in_(bytes), most_(kMetaFreeValues + bytes.size() / 8) {}
 
   Meta all() {
     Meta meta = value(0);
@@ -92,7 +99,7 @@ class Decoder {
       case Kind::real:
         return in_.number<double>();
       case Kind::string:
-        return as_text(in_.counted());
+        return in_.text();
       case Kind::bytes: {
         const auto bytes = in_.counted();
         return Bytes(bytes.begin(), bytes.end());
@@ -105,17 +112,25 @@ class Decoder {
     in_.fail(fmt::format("unknown kind {}", kind));
   }
 
-  // Neither reserves what a count announces: nested counts would multiply.
+  // How many values come; what all lists and maps announce together is bounded, so that they may reserve it.
+  uint64_t count(size_t each) {
+    const uint64_t n = in_.count(each);
+    if (n > most_) in_.fail("more values than kMetaFreeValues and an eighth of the bytes");
+    most_ -= n;
+    return n;
+  }
   MetaList list(int depth) {
     MetaList out;
-    for (uint64_t n = in_.count(1); n > 0; --n) out.push_back(value(depth + 1));
+    uint64_t n = count(1);
+    for (out.reserve(n); n > 0; --n) out.push_back(value(depth + 1));
     return out;
   }
   MetaMap map(int depth) {
     MetaMap out;
     std::unordered_set<std::string_view> seen;
-    for (uint64_t n = in_.count(kSmallestEntry); n > 0; --n) {
-      const std::string_view key = as_text(in_.counted());
+    uint64_t n = count(kSmallestEntry);
+    for (out.reserve(n); n > 0; --n) {
+      const std::string_view key = in_.text();
       if (!seen.insert(key).second) in_.fail(fmt::format("key '{}' is given twice", key));
       out.emplace_back(std::string(key), value(depth + 1));
     }
@@ -123,6 +138,7 @@ class Decoder {
   }
 
   ByteReader in_;
+  uint64_t most_;  // values that may still be announced
 };
 
 // As in JSON; other bytes than printable ASCII and UTF-8's stand as \x.

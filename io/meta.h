@@ -60,6 +60,8 @@ class VARVE_API Meta {
 };
 
 inline constexpr int kMetaMaxDepth = 64;
+// An encoded value holds at most this many values, and one more for each 8 bytes: no small file fills memory.
+inline constexpr uint64_t kMetaFreeValues = 65536;
 
 // The bytes of a value, as docs/format.md specifies them; the same value gives the same bytes.
 VARVE_API Bytes encode(const Meta& meta);

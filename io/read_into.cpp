@@ -19,8 +19,7 @@ struct Copy {
 };
 
 bool is_flat(const Copy& c) {
-  return c.from->element != ElementKind::boolean && c.from->strides == contiguous_strides(c.from->shape) &&
-         is_contiguous(c.to.view());
+  return c.from->strides == contiguous_strides(c.from->shape) && is_contiguous(c.to.view());
 }
 
 // The elements that a chunk, at `at` in its storage, has of a row-major tensor.
@@ -63,8 +62,9 @@ void Reader::read_into(const NamedTensors& targets) const {
 
   const Loading loading(*source_, *index_);
   loading.verify(wanted);
-  Tensors loaded;
-  for (const Copy& c : others) loaded.push_back(made(*c.from, loading.storage(c.from->storage)));
+  std::vector<size_t> whole;
+  for (const Copy& c : others) whole.push_back(c.from->storage);
+  const auto storages = loading.storages(whole);
   std::erase_if(wanted, [&](size_t storage) { return flat[storage].empty(); });
   loading.each_chunk(wanted, [&](size_t storage, uint64_t at, std::span<const std::byte> chunk) {
     for (const Copy& c : flat[storage]) copy_part(c, at, chunk);
@@ -72,7 +72,7 @@ void Reader::read_into(const NamedTensors& targets) const {
   for (const auto& copies : flat)
     for (const Copy& c : copies) c.to.value().storage->bump_version();
   const NoGrad guard;
-  for (size_t i = 0; i < others.size(); ++i) others[i].to.assign(cast(loaded[i], others[i].to.dtype()));
+  for (const Copy& c : others) c.to.assign(cast(tensor_of(*c.from, storages[c.from->storage]), c.to.dtype()));
 }
 
 }  // namespace varve::io

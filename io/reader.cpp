@@ -21,10 +21,6 @@ T fixed(const Source& source, uint64_t offset) {
   return value;
 }
 
-Tensor tensor_over(const TensorEntry& t, DType dtype, const std::shared_ptr<Storage>& storage) {
-  return Tensor(std::make_shared<const Value>(Value{storage, t.offset, dtype, t.shape, t.strides}));
-}
-
 }  // namespace
 
 Reader::Reader(SourcePtr source) : source_(std::move(source)) { open(); }
@@ -98,7 +94,7 @@ Container Reader::assemble(const std::vector<std::shared_ptr<Storage>>& storages
     const auto& storage = storages[t.storage];
     const ElementInfo& info = *info_of(t.element);
     if (info.dtype) {
-      out.tensors.add(t.name, made(t, storage));
+      out.tensors.add(t.name, tensor_of(t, storage));
     } else {
       const auto bytes = static_cast<size_t>(packed_bytes(numel(t.shape), info.bits));
       out.carried.push_back(
@@ -107,13 +103,6 @@ Container Reader::assemble(const std::vector<std::shared_ptr<Storage>>& storages
     }
   }
   return out;
-}
-
-Tensor Reader::made(const TensorEntry& t, const std::shared_ptr<Storage>& storage) const {
-  Tensor tensor = tensor_over(t, *info_of(t.element)->dtype, storage);
-  if (tensor.dtype() == DType::boolean && !are_truths(tensor.view()))
-    fail(index_->storages[t.storage].offset, fmt::format("tensor '{}': a bool is neither 0 nor 1", t.name));
-  return tensor;
 }
 
 std::vector<size_t> Reader::all_storages() const {
@@ -132,16 +121,21 @@ void Reader::verify() const {
   const Loading loading(*source_, *index_);
   loading.check_padding(index_offset_);
   loading.verify(all_storages());
-  for (const TensorEntry& t : index_->tensors)
-    if (t.element == ElementKind::boolean) made(t, loading.storage(t.storage));
 }
 
 Container Reader::map() const {
   const std::span<std::byte> memory = source_->memory();
-  std::vector<size_t> coded;
-  for (size_t i = 0; i < index_->storages.size(); ++i)
-    if (memory.empty() || index_->storages[i].stored_bytes != index_->storages[i].bytes) coded.push_back(i);
-  auto storages = Loading(*source_, *index_).storages(coded);
+  std::vector<size_t> read, truths;  // what cannot be used where it lies, and what must be looked at first
+  for (size_t i = 0; i < index_->storages.size(); ++i) {
+    const StorageEntry& s = index_->storages[i];
+    if (memory.empty() || s.stored_bytes != s.bytes)
+      read.push_back(i);
+    else if (s.truths)
+      truths.push_back(i);
+  }
+  const Loading loading(*source_, *index_);
+  loading.verify(truths);
+  auto storages = loading.storages(read);
   for (size_t i = 0; i < storages.size(); ++i) {
     const StorageEntry& s = index_->storages[i];
     if (!storages[i])
@@ -172,7 +166,7 @@ NamedTensors Reader::read(std::span<const std::string> names) const {
   }
   const auto storages = Loading(*source_, *index_).storages(wanted);
   NamedTensors out;
-  for (const TensorEntry* t : entries) out.add(t->name, made(*t, storages[t->storage]));
+  for (const TensorEntry* t : entries) out.add(t->name, tensor_of(*t, storages[t->storage]));
   return out;
 }
 

@@ -51,7 +51,7 @@ class VARVE_API Reader {
   // The tensors of these names, verified, in that order; an Error names one that is not there.
   NamedTensors read(std::span<const std::string> names) const;
   // Everything; of a source that lies in memory (a mapping) uncoded tensors are used in place, and their
-  // bytes are not verified. They keep the source open.
+  // bytes are not verified, but for those of bool. They keep the source open.
   Container map() const;
   // Fills each of `targets` with the tensor of its name and shape, converted where the dtypes differ, keeping
   // no more than a chunk for each thread where both are row-major. All is verified before the first is
@@ -62,7 +62,6 @@ class VARVE_API Reader {
   [[noreturn]] void fail(uint64_t offset, const std::string& found) const;
   void open();
   Container assemble(const std::vector<std::shared_ptr<Storage>>& storages) const;
-  Tensor made(const TensorEntry& entry, const std::shared_ptr<Storage>& storage) const;
   const TensorEntry& entry(const std::string& name) const;
   std::vector<size_t> all_storages() const;
 

@@ -22,15 +22,19 @@ struct Content {
   Index index;
 };
 
-uint32_t planes_of(ElementKind kind) { return static_cast<uint32_t>(info_of(kind)->plane_bytes); }
-
-void add_storage(Content& content, const Block& block, Codec codec, uint32_t width) {
+StorageEntry& add_storage(Content& content, const Block& block, Codec codec) {
   StorageEntry s;
   s.bytes = s.stored_bytes = block.bytes.size();
   s.codec = codec;
-  s.width = codec == Codec::none ? 1 : width;
-  content.index.storages.push_back(s);
   content.blocks.push_back(block);
+  return content.index.storages.emplace_back(s);
+}
+
+// What a tensor makes of its storage. Planes are those of the first one's numbers.
+void use(StorageEntry& s, ElementKind element) {
+  if (!s.used && s.codec != Codec::none) s.width = static_cast<uint32_t>(info_of(element)->plane_bytes);
+  s.used = true;
+  s.truths = s.truths || element == ElementKind::boolean;
 }
 
 void add_carried(Content& content, const Carried& c, Codec codec) {
@@ -42,7 +46,9 @@ void add_carried(Content& content, const Carried& c, Codec codec) {
   if (!c.bytes || c.bytes->bytes() != required)
     throw Error(fmt::format("save: carried tensor '{}' of shape {} has {} bytes; required are {}", c.name,
                             to_string(c.shape), c.bytes ? c.bytes->bytes() : 0, required));
-  add_storage(content, {c.bytes, {c.bytes->data(), required}}, codec, planes_of(c.element));
+  StorageEntry& s = add_storage(content, {c.bytes, {c.bytes->data(), required}}, codec);
+  use(s, c.element);
+  s.spare_bits = spare_bits(numel(c.shape), info->bits);
   content.index.tensors.push_back(
       {c.name, c.element, c.shape, contiguous_strides(c.shape), content.blocks.size() - 1, 0});
 }
@@ -57,15 +63,14 @@ Content content_of(const Container& container, Codec codec) {
   content.index.tensors.reserve(container.tensors.size() + container.carried.size());
   content.index.storages.reserve(blocks.blocks.size() + container.carried.size());
   content.blocks.reserve(blocks.blocks.size() + container.carried.size());
-  std::vector<uint32_t> widths(blocks.blocks.size());
+  for (const Block& block : blocks.blocks) add_storage(content, block, codec);
   for (size_t i = 0; i < container.tensors.size(); ++i) {
     const Placement& p = blocks.placements[i];
     const ElementKind element = element_of(p.dtype);
     content.index.tensors.push_back(
         {container.tensors[i].name, element, p.shape, p.strides, p.block, p.offset});
-    if (widths[p.block] == 0) widths[p.block] = planes_of(element);
+    use(content.index.storages[p.block], element);
   }
-  for (size_t i = 0; i < blocks.blocks.size(); ++i) add_storage(content, blocks.blocks[i], codec, widths[i]);
   for (const Carried& c : container.carried) add_carried(content, c, codec);
   std::unordered_set<std::string_view> names(content.index.tensors.size());
   for (const TensorEntry& t : content.index.tensors)
@@ -104,7 +109,7 @@ class Output {
 // One chunk on its way out.
 struct Pending {
   size_t storage = 0;
-  bool first = false;  // of its storage
+  uint64_t at = 0;  // in its storage
   std::span<const std::byte> plain;
   ChunkRecord record{};
 };
@@ -114,7 +119,7 @@ std::vector<Pending> pending(const std::vector<Block>& blocks) {
   for (size_t i = 0; i < blocks.size(); ++i) {
     const auto bytes = blocks[i].bytes;
     for (size_t at = 0; at < bytes.size(); at += kChunkBytes)
-      out.push_back({i, at == 0, bytes.subspan(at, std::min<size_t>(kChunkBytes, bytes.size() - at))});
+      out.push_back({i, at, bytes.subspan(at, std::min<size_t>(kChunkBytes, bytes.size() - at))});
   }
   return out;
 }
@@ -133,6 +138,8 @@ size_t window_of(std::span<const Pending> chunks) {
 
 // Sums and codes a chunk; `coded` is left empty where it is stored as it is.
 void prepare(Pending& p, const StorageEntry& s, Spares<ChunkCoder>& coders, Bytes& coded) {
+  if (const auto fault = fault_in(s, p.at, p.plain); !fault.empty())
+    throw Error(fmt::format("save: the tensors of storage {} {}", p.storage, fault));
   p.record.checksum = p.record.stored_checksum = checksum(p.plain);
   p.record.stored_bytes = p.plain.size();
   coded.clear();
@@ -163,7 +170,7 @@ void write_storages(Output& out, Content& content) {
     for (size_t i = 0; i < now.size(); ++i) {
       const Pending& p = now[i];
       StorageEntry& s = index.storages[p.storage];
-      if (p.first) out.pad_to(place(out.at(), s.bytes, s.codec != Codec::none));
+      if (p.at == 0) out.pad_to(place(out.at(), s.bytes, s.codec != Codec::none));
       out.write(coded[i].empty() ? p.plain : coded[i]);
       index.chunks.push_back(p.record);
       s.stored_bytes += p.record.stored_bytes;

@@ -173,15 +173,18 @@ std::vector<Entry> entries_from(const Json& header, uint64_t data_bytes, Meta& m
 }
 
 void add(const Entry& e, const std::shared_ptr<Storage>& storage, Container& out) {
-  const auto& dtype = info_of(e.element)->dtype;
+  const auto& [name, bits, planes, dtype] = *info_of(e.element);
+  const std::span<const std::byte> bytes(storage->data(), storage->bytes());
+  if (dtype == DType::boolean && !are_truths(bytes))
+    throw Error(fmt::format("tensor '{}': a bool is neither 0 nor 1", e.name));
+  if (!bytes.empty() && !are_spare(bytes.back(), spare_bits(numel(e.shape), bits)))
+    throw Error(fmt::format("tensor '{}': bits are set after its last element", e.name));
   if (!dtype) {
     out.carried.push_back({e.name, e.element, e.shape, storage});
     return;
   }
   const Tensor tensor(
       std::make_shared<const Value>(Value{storage, 0, *dtype, e.shape, contiguous_strides(e.shape)}));
-  if (*dtype == DType::boolean && !are_truths(tensor.view()))
-    throw Error(fmt::format("tensor '{}': a bool is neither 0 nor 1", e.name));
   out.tensors.add(e.name, tensor);
 }
 

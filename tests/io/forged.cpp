@@ -92,6 +92,9 @@ TEST_CASE("views that leave their storage are refused by name") {
       view({64}, {1}, 1, ElementKind::i4),
       view({kHuge}, {1}, 0, ElementKind::i4),
       view({kHuge}, {1}, 0, ElementKind::complex128),
+      view({3}, {1}, 0, ElementKind::complex64),  // not all of its storage
+      view({2}, {1}, 16, ElementKind::complex64),
+      view({0}, {1}, 0, ElementKind::complex64),
   };
   for (const TensorEntry& entry : wrong) {
     CAPTURE(to_string(entry.shape));
@@ -107,7 +110,7 @@ TEST_CASE("a bool that is neither 0 nor 1 is refused, in verify too") {
   };
   CHECK(refusal(file(0)) == "accepted");
   CHECK(refusal(file(1)) == "accepted");
-  CHECK(contains(refusal(file(2)), "tensor 'w'"));
+  CHECK(contains(refusal(file(2)), "is: 'w'"));
   CHECK_THROWS_AS(Reader(from_memory(file(2))).verify(), FormatError);
   CHECK_THROWS_AS(Reader(from_memory(file(2))).map(), FormatError);
 }
@@ -146,7 +149,77 @@ TEST_CASE("wrong storages and chunks are refused") {
     CHECK(refusal_of(change) != "accepted");
   }
   CHECK(refusal_of([](Index&) {}) == "accepted");
-  CHECK(refusal_of([](Index& i) { i.storages.push_back({}); }) == "accepted");  // without a byte
+  CHECK(contains(refusal_of([](Index& i) { i.storages.push_back({}); }), "storage 1 is no tensor's"));
+}
+
+TEST_CASE("a carried tensor has its storage to itself, and no bits after its last element") {
+  const TensorEntry carried = view({4}, {1}, 0, ElementKind::complex64);
+  const auto with = [&](TensorEntry other, bool first) {
+    Forged f = file_with(carried);
+    Index index = decode_index(f.index, 0, 0);
+    other.name = "other";
+    index.tensors.insert(first ? index.tensors.begin() : index.tensors.end(), other);
+    f.index = encode_index(index);
+    return refusal(f.file());
+  };
+  for (const bool first : {true, false}) {
+    CHECK(with(carried, first) != "accepted");
+    CHECK(with(view({8}, {1}), first) != "accepted");
+  }
+  Container c;
+  c.carried.push_back(test::carried("five", ElementKind::i4, {5}));
+  Bytes file = test::bytes_of(c);
+  CHECK(refusal(file) == "accepted");
+  const auto last = file.begin() + sizeof(Header) + 2;
+  REQUIRE(*last < std::byte{16});
+  *last |= std::byte{16};
+  CHECK(contains(refusal(repaired(file)), "bits set after their last element; damaged is: 'five'"));
+  c.carried[0].bytes->data()[2] |= std::byte{16};
+  CHECK_THROWS_WITH_AS(test::bytes_of(c), doctest::Contains("bits set after"), Error);
+}
+
+TEST_CASE("many bools of one storage cost no more than one") {
+  Forged f = file_with(view({32}, {1}, 0, ElementKind::boolean));
+  Index index = decode_index(f.index, 0, 0);
+  for (int i = 0; i < 1000; ++i) {
+    index.tensors.push_back(index.tensors[0]);
+    index.tensors.back().name = std::to_string(i);
+  }
+  f.index = encode_index(index);
+  CHECK(refusal(f.file()) == "accepted");
+  f.data[31] = std::byte{2};
+  CHECK(contains(refusal(repaired(f.file())), "neither 0 nor 1"));
+}
+
+TEST_CASE("names and the section meta are as the writer makes them") {
+  for (const std::string name :
+       {"\xff", "a\x80", "\xc0\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xe2\x82"}) {
+    TensorEntry entry = view({8}, {1});
+    entry.name = name;
+    CHECK_THROWS_WITH_AS(file_with(entry), doctest::Contains("not UTF-8"), Error);
+    CHECK_FALSE(is_text(name));
+  }
+  CHECK_FALSE(is_text(std::string("a\0b", 3)));
+  for (const char* name : {"", "a", "\u00e9", "\u20ac", "\U0010ffff", "\u07ff\u0800"}) CHECK(is_text(name));
+  Forged f = file_with(view({8}, {1}));
+  const auto at =
+      std::search(f.index.begin(), f.index.end(), std::begin("state_dict"), std::end("state_dict") - 1,
+                  [](std::byte b, char c) { return b == static_cast<std::byte>(c); });
+  *at = std::byte{0xff};
+  CHECK(contains(refusal(f.file()), "not UTF-8"));
+  const Bytes meta = encode(MetaMap{{"kind", "state_dict"}, {"meta", {}}});
+  const auto with = [&](const Meta& other) {
+    Forged changed = file_with(view({8}, {1}));
+    const Bytes old = section("meta", 1, meta), body = section("meta", 1, encode(other));
+    const auto place = std::search(changed.index.begin(), changed.index.end(), old.begin(), old.end());
+    REQUIRE(place != changed.index.end());
+    changed.index.insert(changed.index.erase(place, place + static_cast<ptrdiff_t>(old.size())), body.begin(),
+                         body.end());
+    return refusal(changed.file());
+  };
+  CHECK(with(MetaMap{{"kind", "state_dict"}, {"meta", {}}}) == "accepted");
+  CHECK(with(MetaMap{{"meta", {}}, {"kind", "state_dict"}}) != "accepted");
+  CHECK(with(MetaMap{{"kind", "state_dict"}, {"meta", {}}, {"more", 1}}) != "accepted");
 }
 
 TEST_CASE("wrong sections are refused, unknown ones by name") {
@@ -159,7 +232,9 @@ TEST_CASE("wrong sections are refused, unknown ones by name") {
   CHECK(with({}) == "accepted");
   CHECK(with(section("later", 0, Bytes(3))) == "accepted");
   CHECK(contains(with(section("later", 1, Bytes(3))), "needs its section 'later'"));
-  CHECK(contains(with(section("later", 2, {})), "neither critical nor ignorable"));
+  CHECK(with(section("later", 2, Bytes(3))) == "accepted");
+  CHECK(contains(with(section("later", 3, {})), "of no known kind"));
+  CHECK(contains(with(section("meta", 0, {})), "needs its section 'meta'"));
   CHECK(contains(with(section("meta", 1, {})), "needs its section 'meta'"));
   CHECK(with(Bytes(3)) != "accepted");
   for (size_t n = 0; n < f.index.size(); ++n) {
@@ -188,6 +263,11 @@ TEST_CASE("features that a file needs are refused by name, others are skipped") 
   CHECK(contains(refusal(f.file()), "needs the feature 'time travel'"));
   f.header.critical = kZstdFeature;
   CHECK(contains(refusal(f.file()), "is named 'time travel'"));
+  ByteWriter zstd;
+  zstd.text("zstd");
+  f.index = section("features", 1, zstd.take());
+  f.index.insert(f.index.end(), rest.begin(), rest.end());
+  CHECK(contains(refusal(f.file()), "a codec that no storage uses"));
 }
 
 TEST_CASE("headers and footers are refused by what is wrong") {

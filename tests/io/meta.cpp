@@ -5,9 +5,11 @@
 
 #include <cmath>
 #include <limits>
+#include <nlohmann/json.hpp>
 #include <random>
 
 #include <varve/core/error.h>
+#include <varve/io/bytes.h>
 
 using namespace varve;
 using namespace varve::io;
@@ -19,8 +21,9 @@ using Random = std::mt19937;
 size_t below(Random& random, size_t n) { return random() % n; }
 
 std::string some_text(Random& random) {
-  std::string text(below(random, 6), ' ');
-  for (char& c : text) c = static_cast<char>(below(random, 256));
+  static const char* kCharacters[] = {"a", " ", "\n", "\x01", "\u00e9", "\u20ac", "\U0001f600"};
+  std::string text;
+  for (size_t n = below(random, 6); n > 0; --n) text += kCharacters[below(random, std::size(kCharacters))];
   return text;
 }
 
@@ -69,6 +72,41 @@ Bytes raw(std::initializer_list<int> values) {
 }
 
 }  // namespace
+
+TEST_CASE("what is UTF-8 is what another implementation takes for it") {
+  Random random(5);
+  static constexpr uint8_t kEdges[] = {0x00, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf,
+                                       0xc0, 0xc1, 0xc2, 0xdf, 0xe0, 0xe1, 0xec, 0xed,
+                                       0xee, 0xef, 0xf0, 0xf1, 0xf3, 0xf4, 0xf5, 0xff};
+  size_t good = 0;
+  for (int i = 0; i < 200000; ++i) {
+    std::string text(1 + below(random, 4), ' ');
+    for (char& c : text) c = static_cast<char>(kEdges[below(random, std::size(kEdges))]);
+    bool known = text.find('\0') == std::string::npos;
+    try {
+      nlohmann::json(text).dump();
+    } catch (const nlohmann::json::type_error&) {
+      known = false;
+    }
+    if (is_text(text) != known) FAIL_CHECK("string ", i);
+    good += known;
+  }
+  CHECK(good > 1000);
+}
+
+TEST_CASE("more values than a file's bytes account for are refused, and never written") {
+  const auto list = [](uint64_t count, const Meta& value) { return Meta(MetaList(count, value)); };
+  const uint64_t most = kMetaFreeValues;
+  CHECK(decode(encode(list(most, true))).as_list().size() == most);
+  const uint64_t beyond = most + most / 4;
+  CHECK_THROWS_WITH_AS(encode(list(beyond, true)), doctest::Contains("keep so many in a tensor"), Error);
+  CHECK(decode(encode(list(beyond, 7))).as_list().size() == beyond);  // each has bytes of its own
+  ByteWriter out;
+  out.number(uint8_t{7}), out.number(beyond);
+  for (uint64_t i = 0; i < beyond; ++i) out.number(uint8_t{0});
+  CHECK_THROWS_AS(decode(out.take()), Error);
+  CHECK_THROWS_AS(encode(Meta("\xff")), Error);
+}
 
 TEST_CASE("generated values come back from their bytes, and equal values have equal bytes") {
   Random random(1);

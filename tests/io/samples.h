@@ -30,6 +30,8 @@ inline io::Carried carried(std::string name, io::ElementKind kind, const Shape& 
   const auto bytes = static_cast<size_t>(io::packed_bytes(numel(shape), io::info_of(kind)->bits));
   auto storage = std::make_shared<Storage>(cpu_backend(), bytes);
   for (size_t i = 0; i < bytes; ++i) storage->data()[i] = static_cast<std::byte>(37 * i + 11);
+  if (bytes > 0)
+    storage->data()[bytes - 1] &= std::byte{0xff} >> io::spare_bits(numel(shape), io::info_of(kind)->bits);
   return {std::move(name), kind, shape, std::move(storage)};
 }
 
