@@ -81,16 +81,32 @@ void require_clean(const LoadReport& report) {
         fmt::format("load_state_dict: names or shapes differ; nothing was loaded{}", to_string(report)));
 }
 
+void require_tied(const std::string& name, const Tensor& value, const std::string& alias,
+                  const Tensor& other) {
+  if (!identical(value, other))
+    throw Error(
+        fmt::format("load_state_dict: '{}' and '{}' are one tensor here, and differ in what was to be "
+                    "loaded; nothing was "
+                    "loaded: untie them, or leave one out and load what is not strict",
+                    name, alias));
+}
+
 LoadReport load_into(const NamedTensors& target, const NamedTensors& source, bool strict) {
   const LoadReport report = compare(specs_of(source), specs_of(target));
   if (strict) require_clean(report);
   std::unordered_map<std::string_view, const Tensor*> given;
   for (const NamedTensor& s : source) given.emplace(s.name, &s.tensor);
   std::vector<std::pair<const Tensor*, const Tensor*>> copies;
+  std::unordered_map<const Value*, const NamedTensor*> first;  // under which name each target came first
   std::unordered_set<const Storage*> written;
   for (const NamedTensor& t : target) {
     const auto found = given.find(t.name);
     if (found == given.end() || found->second->spec() != t.tensor.spec()) continue;
+    const auto [owner, is_new] = first.emplace(&t.tensor.value(), &t);
+    if (!is_new) {
+      require_tied(owner->second->name, *given.at(owner->second->name), t.name, *found->second);
+      continue;
+    }
     copies.emplace_back(&t.tensor, found->second);
     written.insert(t.tensor.value().storage.get());
   }

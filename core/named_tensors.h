@@ -44,6 +44,9 @@ VARVE_API std::string to_string(const LoadReport& report);
 // Compares by name; with `cast`, dtypes may differ.
 VARVE_API LoadReport compare(std::span<const NamedSpec> found, std::span<const NamedSpec> required,
                              bool cast = false);
+// An Error unless what two names of one target are to become agrees.
+VARVE_API void require_tied(const std::string& name, const Tensor& value, const std::string& alias,
+                            const Tensor& other);
 // An Error that lists every difference, if there is one.
 VARVE_API void require_clean(const LoadReport& report);
 

@@ -113,6 +113,9 @@ class VARVE_API Tensor {
   Edge edge_;
 };
 
+// Whether dtype, shape and every bit agree. Not while tracing.
+VARVE_API bool identical(const Tensor& a, const Tensor& b);
+
 // Values printed as NumPy does: 4 digits, long axes cut to their first and last three.
 VARVE_API std::string to_string(const Tensor& tensor);
 VARVE_API std::ostream& operator<<(std::ostream& out, const Tensor& tensor);

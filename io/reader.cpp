@@ -81,7 +81,8 @@ std::vector<TensorInfo> Reader::tensors() const {
   std::vector<TensorInfo> out;
   for (const TensorEntry& t : index_->tensors) {
     const StorageEntry& s = index_->storages[t.storage];
-    out.push_back({t.name, t.element, t.shape, t.strides, t.storage, s.codec, s.offset, s.stored_bytes});
+    out.push_back(
+        {t.name, t.element, t.shape, t.strides, t.storage, t.offset, s.codec, s.offset, s.stored_bytes});
   }
   return out;
 }

@@ -23,6 +23,7 @@ struct TensorInfo {
   Shape shape;
   Strides strides;
   size_t storage = 0;  // tensors of the same one share memory
+  int64_t start = 0;   // bytes from the storage's start
   Codec codec = Codec::none;
   uint64_t offset = 0;        // of its storage in the file
   uint64_t stored_bytes = 0;  // of its storage in the file

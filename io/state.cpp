@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <regex>
 #include <unordered_map>
 #include <unordered_set>
@@ -24,8 +25,13 @@ constexpr std::array kParts{StatePart{"state_dict", "", {}}, StatePart{"model", 
                             StatePart{"checkpoint", io::kModelPart, {}}};
 
 struct Member {
-  std::string name, in_file;
-  Spec spec;
+  std::string name;
+  io::TensorInfo in_file;
+  Spec spec() const { return {io::computed_dtype(in_file.element, name, {}), in_file.shape}; }
+  bool is_at(const Member& o) const {
+    return in_file.storage == o.in_file.storage && in_file.start == o.in_file.start && spec() == o.spec() &&
+           in_file.strides == o.in_file.strides;
+  }
 };
 
 const StatePart& part_of(const io::Reader& file) {
@@ -42,9 +48,9 @@ std::vector<Member> state_of(const io::Reader& file) {
   for (io::TensorInfo& t : file.tensors()) {
     if (!t.name.starts_with(part.prefix)) continue;
     if (!part.without.empty() && t.name.starts_with(part.without)) continue;
-    const DType dtype = io::computed_dtype(t.element, t.name, file.name());
+    io::computed_dtype(t.element, t.name, file.name());  // throws where it is carried
     std::string name = t.name.substr(part.prefix.size());
-    state.push_back({std::move(name), std::move(t.name), {dtype, t.shape}});
+    state.push_back({std::move(name), std::move(t)});
   }
   return state;
 }
@@ -79,6 +85,27 @@ void check_distinct(std::unordered_set<std::string>& names, const std::string& n
     throw Error(fmt::format("rename: '{}' becomes '{}', which is there already", from, name));
 }
 
+// Which tensors of the file to read into which targets; an Error where two names of one target differ.
+NamedTensors wanted_of(const io::Reader& file, const std::unordered_map<std::string, Member>& members,
+                       const NamedTensors& target, bool cast) {
+  NamedTensors wanted;
+  std::unordered_map<const Value*, const Member*> first;  // what each target is to become
+  for (const auto& [name, tensor] : target) {
+    const auto member = members.find(name);
+    if (member == members.end()) continue;
+    const Member& found = member->second;
+    if (found.in_file.shape != tensor.shape() || (!cast && found.spec().dtype != tensor.dtype())) continue;
+    const auto [owner, is_new] = first.emplace(&tensor.value(), &found);
+    if (is_new) {
+      wanted.add(found.in_file.name, tensor);
+    } else if (!owner->second->is_at(found)) {
+      const NamedTensors both = file.read(std::array{owner->second->in_file.name, found.in_file.name});
+      require_tied(owner->second->name, both[0].tensor, found.name, both[1].tensor);
+    }
+  }
+  return wanted;
+}
+
 }  // namespace
 
 Rename Rename::prefix(std::string_view from, std::string_view to) {
@@ -99,7 +126,7 @@ NamedTensors load(const std::string& path) {
   const io::Reader file(path);
   std::vector<std::string> names;
   const std::vector<Member> state = state_of(file);
-  for (const Member& m : state) names.push_back(m.in_file);
+  for (const Member& m : state) names.push_back(m.in_file.name);
   NamedTensors out = file.read(names);
   for (size_t i = 0; i < out.size(); ++i) out[i].name = state[i].name;
   return out;
@@ -124,21 +151,13 @@ LoadReport load_into(const NamedTensors& target, const std::string& path, const 
   for (Member& m : state_of(file)) {
     const std::string name = rename(m.name);
     check_distinct(names, name, m.name);
-    found.push_back({name, m.spec});
+    found.push_back({name, m.spec()});
     members.emplace(name, std::move(m));
   }
   for (const auto& [name, tensor] : target) required.push_back({name, tensor.spec()});
   const LoadReport report = compare(found, required, options.cast);
   if (options.strict) require_clean(report);
-  NamedTensors wanted;
-  for (const auto& [name, tensor] : target) {
-    const auto member = members.find(name);
-    if (member == members.end()) continue;
-    const Spec& spec = member->second.spec;
-    if (spec.shape == tensor.shape() && (options.cast || spec.dtype == tensor.dtype()))
-      wanted.add(member->second.in_file, tensor);
-  }
-  file.read_into(wanted);
+  file.read_into(wanted_of(file, members, target, options.cast));
   return report;
 }
 

@@ -69,12 +69,6 @@ inline double distance(const Tensor& found, const Tensor& expected) {
 // How far results may be from PyTorch's.
 inline double tolerance(DType dtype) { return dtype == DType::f32 ? 1e-5 : 1e-10; }
 
-// Same dtype, shape and bits.
-inline bool identical(const Tensor& a, const Tensor& b) {
-  if (a.spec() != b.spec()) return false;
-  const Tensor x = contiguous(a.detach()), y = contiguous(b.detach());
-  const auto* p = static_cast<const std::byte*>(x.view().data);
-  return std::equal(p, p + x.spec().bytes(), static_cast<const std::byte*>(y.view().data));
-}
+using varve::identical;
 
 }  // namespace varve::test

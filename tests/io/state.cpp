@@ -81,6 +81,16 @@ TEST_CASE("tied weights stay tied, and load into a module") {
   module.in.fill(0);
   CHECK(load_state_dict(module, found).clean());
   CHECK(module.out[2][1].item() == 2);
+
+  NamedTensors apart{{found[0].name, clone(found[0].tensor)}, {found[1].name, clone(found[1].tensor)}};
+  save(folder / "apart", apart);
+  CHECK(load_state_dict(module, folder / "apart").clean());  // in two places, and the same
+  apart[1].tensor.fill(7);
+  save(folder / "apart", apart);
+  CHECK_THROWS_WITH_AS(load_state_dict(module, apart), doctest::Contains("are one tensor here"), Error);
+  CHECK_THROWS_WITH_AS(load_state_dict(module, folder / "apart"), doctest::Contains("are one tensor here"),
+                       Error);
+  CHECK(module.out[2][1].item() == 2);
 }
 
 TEST_CASE("a failed save leaves the old state") {
