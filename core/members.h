@@ -205,6 +205,11 @@ LoadReport load_state_dict(const M& module, const NamedTensors& state, bool stri
   return load_into(state_dict(module), state, strict);
 }
 
+template <class M>
+StagedLoad stage_load(const M& module, const NamedTensors& state, bool strict = true) {
+  return stage_load(state_dict(module), state, strict);
+}
+
 // Switches every Mode of the module; layers that differ between training and prediction read it.
 template <class M>
 void train(const M& module, bool on = true) {

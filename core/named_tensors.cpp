@@ -91,12 +91,12 @@ void require_tied(const std::string& name, const Tensor& value, const std::strin
                     name, alias));
 }
 
-LoadReport load_into(const NamedTensors& target, const NamedTensors& source, bool strict) {
-  const LoadReport report = compare(specs_of(source), specs_of(target));
+StagedLoad stage_load(const NamedTensors& target, const NamedTensors& source, bool strict) {
+  LoadReport report = compare(specs_of(source), specs_of(target));
   if (strict) require_clean(report);
   std::unordered_map<std::string_view, const Tensor*> given;
   for (const NamedTensor& s : source) given.emplace(s.name, &s.tensor);
-  std::vector<std::pair<const Tensor*, const Tensor*>> copies;
+  std::vector<std::pair<Tensor, Tensor>> copies;               // to, from
   std::unordered_map<const Value*, const NamedTensor*> first;  // under which name each target came first
   std::unordered_set<const Storage*> written;
   for (const NamedTensor& t : target) {
@@ -107,16 +107,22 @@ LoadReport load_into(const NamedTensors& target, const NamedTensors& source, boo
       require_tied(owner->second->name, *given.at(owner->second->name), t.name, *found->second);
       continue;
     }
-    copies.emplace_back(&t.tensor, found->second);
+    copies.emplace_back(t.tensor, found->second->detach());
     written.insert(t.tensor.value().storage.get());
   }
-  const NoGrad guard;
   // A source that shares memory with a target is read before any of it is written.
-  Tensors sources;
-  for (const auto& [to, from] : copies)
-    sources.push_back(written.contains(from->value().storage.get()) ? clone(from->detach()) : from->detach());
-  for (size_t i = 0; i < copies.size(); ++i) copies[i].first->assign(sources[i]);
-  return report;
+  for (auto& [to, from] : copies)
+    if (written.contains(from.value().storage.get())) from = no_grad([&] { return clone(from); });
+  return {std::move(report), [copies = std::move(copies)] {
+            const NoGrad guard;
+            for (const auto& [to, from] : copies) to.assign(from);
+          }};
+}
+
+LoadReport load_into(const NamedTensors& target, const NamedTensors& source, bool strict) {
+  StagedLoad staged = stage_load(target, source, strict);
+  staged.commit();
+  return std::move(staged.report);
 }
 
 }  // namespace varve

@@ -1,6 +1,7 @@
 // NamedTensors: an ordered list of (name, tensor), what state dicts and files are made of.
 #pragma once
 
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -53,5 +54,13 @@ VARVE_API void require_clean(const LoadReport& report);
 // Copies `source` into the tensors of `target` that have its names. Strict: an Error lists every difference,
 // and nothing is written. Not strict: what fits is written and the rest reported.
 VARVE_API LoadReport load_into(const NamedTensors& target, const NamedTensors& source, bool strict = true);
+
+// A loading that was checked: nothing has changed yet, and calling `commit`, once, does not fail. So several
+// states are loaded together or not at all.
+struct StagedLoad {
+  LoadReport report;
+  std::function<void()> commit;
+};
+VARVE_API StagedLoad stage_load(const NamedTensors& target, const NamedTensors& source, bool strict = true);
 
 }  // namespace varve

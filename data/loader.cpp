@@ -124,7 +124,7 @@ NamedTensors Loader::state_dict() const {
   return out;
 }
 
-void Loader::load_state_dict(const NamedTensors& state) {
+StagedLoad Loader::stage_load(const NamedTensors& state) {
   const auto require = [&]<class T>(const char* name, T own) {
     const T found = number_in<T>(state, name);
     if (found != own)
@@ -143,8 +143,10 @@ void Loader::load_state_dict(const NamedTensors& state) {
     throw Error(fmt::format(
         "Loader: the state has epoch {}, batch {}; required are at least 0, and at most {} batches", epoch,
         batch, batches()));
-  options_.seed = seed, epoch_ = epoch, batch_ = batch;
-  order_.clear();
+  return {{}, [=, this] {
+            options_.seed = seed, epoch_ = epoch, batch_ = batch;
+            order_.clear();
+          }};
 }
 
 }  // namespace varve::data

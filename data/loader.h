@@ -43,7 +43,8 @@ class VARVE_API Loader {
   NamedTensors state_dict() const;
   // Goes to that position. Error if the state is incomplete, or of another number of examples, batch size,
   // shuffle or drop_last; nothing is changed then.
-  void load_state_dict(const NamedTensors& state);
+  void load_state_dict(const NamedTensors& state) { stage_load(state).commit(); }
+  StagedLoad stage_load(const NamedTensors& state);
 
  private:
   Tensor rows(const Tensor& of, int64_t first, int64_t last) const;

@@ -45,6 +45,19 @@ void save_checkpoint(const std::string& path, const Checkpoint& checkpoint, cons
 
 Checkpoint load_checkpoint(const std::string& path) { return detail::checkpoint_of(path, io::read(path)); }
 
+void load_parts(const std::vector<PartLoad>& parts) {
+  std::vector<StagedLoad> staged;
+  std::string faults;
+  for (const PartLoad& part : parts) try {
+      staged.push_back(part.stage());
+    } catch (const Error& e) {
+      faults += fmt::format("\n{}: {}", part.name, e.what());
+    }
+  if (!faults.empty())
+    throw Error("load: the checkpoint does not fit, and nothing of it was loaded" + faults);
+  for (const StagedLoad& load : staged) load.commit();
+}
+
 Checkpoint detail::checkpoint_of(const std::string& path, io::Container file) {
   if (file.kind != "checkpoint")
     throw FormatError(path, 0, fmt::format("load: the file is a '{}'; required is a checkpoint", file.kind));

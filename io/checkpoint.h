@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
+#include <vector>
 
 #include <varve/core/named_tensors.h>
 #include <varve/io/container.h>
@@ -27,6 +29,14 @@ VARVE_API void save_checkpoint(const std::string& path, const Checkpoint& checkp
                                const io::WriteOptions& options = {});
 // IoError, or FormatError when the file is damaged or no checkpoint.
 VARVE_API Checkpoint load_checkpoint(const std::string& path);
+
+// A part of a checkpoint and how to stage it, e.g. {"model", [&] { return stage_load(model, saved.model); }}.
+struct PartLoad {
+  std::string name;
+  std::function<StagedLoad()> stage;
+};
+// Loads every part, or none: an Error lists what each that does not fit has to say.
+VARVE_API void load_parts(const std::vector<PartLoad>& parts);
 
 namespace detail {
 // The checkpoint in a container read from `path`, which messages name.

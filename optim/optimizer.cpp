@@ -136,9 +136,9 @@ NamedTensors Optimizer::state_dict() const {
   return out;
 }
 
-LoadReport Optimizer::load_state_dict(const NamedTensors& state, bool strict) {
+StagedLoad Optimizer::stage_load(const NamedTensors& state, bool strict) {
   for (size_t g = 0; g < groups_.size(); ++g) check_lr(option_in(state, g, "lr", 0));
-  return load_into(state_dict(), state, strict);
+  return varve::stage_load(state_dict(), state, strict);
 }
 
 double Optimizer::option_in(const NamedTensors& state, size_t group, std::string_view name,

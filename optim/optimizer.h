@@ -37,7 +37,12 @@ class VARVE_API Optimizer {
   NamedTensors state_dict() const;
   // Takes over moments, step, learning rates and options; strict as in load_into. Options other than lr are
   // constants of a compiled step: compile it after loading.
-  virtual LoadReport load_state_dict(const NamedTensors& state, bool strict = true);
+  LoadReport load_state_dict(const NamedTensors& state, bool strict = true) {
+    StagedLoad staged = stage_load(state, strict);
+    staged.commit();
+    return std::move(staged.report);
+  }
+  virtual StagedLoad stage_load(const NamedTensors& state, bool strict = true);
 
  protected:
   struct Parameter {
@@ -86,7 +91,7 @@ struct Group {
 template <class Options>
 class OptimizerOf : public Optimizer {
  public:
-  LoadReport load_state_dict(const NamedTensors& state, bool strict = true) override {
+  StagedLoad stage_load(const NamedTensors& state, bool strict = true) override {
     std::vector<Options> loaded = options_;
     for (size_t g = 0; g < loaded.size(); ++g) {
       Options::fields(loaded[g], [&]<class T>(const char* name, T& value) {
@@ -94,9 +99,12 @@ class OptimizerOf : public Optimizer {
       });
       loaded[g].check();
     }
-    LoadReport report = Optimizer::load_state_dict(state, strict);
-    options_ = std::move(loaded);
-    return report;
+    StagedLoad staged = Optimizer::stage_load(state, strict);
+    staged.commit = [this, loaded = std::move(loaded), tensors = std::move(staged.commit)] {
+      tensors();
+      options_ = loaded;
+    };
+    return staged;
   }
 
  protected:

@@ -5,6 +5,7 @@
 
 #include "tests/fixture.h"
 #include "tests/io/temporary_folder.h"
+#include "tests/message.h"
 
 #include <varve/core/cpu/threads.h>
 #include <varve/io/state.h>
@@ -99,4 +100,23 @@ TEST_CASE("files that are no checkpoint, or lack a field, are refused") {
   io::write(folder / "c", stray);
   CHECK_THROWS_WITH_AS(load_checkpoint(folder / "c"), doctest::Contains("'w' belongs to no part"),
                        FormatError);
+}
+
+TEST_CASE("a checkpoint's parts are loaded together or not at all") {
+  const NamedTensors model = one("w", 0), optimizer = one("m", 0), random = one("default", 0);
+  const auto load = [&](const NamedTensors& m, const NamedTensors& o, const NamedTensors& r) {
+    load_parts({{"model", [&] { return stage_load(model, m); }},
+                {"optimizer", [&] { return stage_load(optimizer, o); }},
+                {"random", [&] { return stage_load(random, r); }}});
+  };
+  const std::string said = message_of([&] { load(one("w", 1), one("v", 1), one("other", 1)); });
+  CHECK(contains(said, "nothing of it was loaded\noptimizer: "));
+  CHECK(contains(said, "missing (1): m"));
+  CHECK(contains(said, "\nrandom: "));
+  CHECK(!contains(said, "model: "));
+  check_one(model, "w", 0);
+  load(one("w", 1), one("m", 2), one("default", 3));
+  check_one(model, "w", 1);
+  check_one(optimizer, "m", 2);
+  check_one(random, "default", 3);
 }
