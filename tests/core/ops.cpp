@@ -165,6 +165,16 @@ TEST_CASE("a user's op may have two outputs") {
   CHECK(to_string(x.grad()) == to_string(tensor<double>({0, -1, 2})));
 }
 
+TEST_CASE("a derivative gets zeros for an output that is not used") {
+  Tensor x = tensor<double>({3, -1, 7});
+  x.set_requires_grad();
+  for (const size_t used : {0, 1}) {
+    x.zero_grad();
+    (apply_op(Extent{}, {x})[used] * 2.0).backward();
+    CHECK(to_string(x.grad()) == to_string(used ? tensor<double>({0, 0, 2}) : tensor<double>({0, 2, 0})));
+  }
+}
+
 TEST_CASE("a user's op may write in place") {
   const Tensor x = tensor<float>({1, 2});
   const uint64_t version = x.value().storage->version();
