@@ -47,7 +47,7 @@ View over_batch(const View& v, const View& out) {
 }  // namespace
 
 Specs Matmul::infer(const Specs& in) const {
-  if (in.size() != 2) throw ShapeError(fmt::format("matmul: {} inputs found, 2 required", in.size()));
+  require_inputs(in, 2, "matmul");
   const Shape &a = in[0].shape, &b = in[1].shape;
   if (a.rank() < 2 || b.rank() < 2)
     throw ShapeError(fmt::format("matmul: cannot multiply {} by {}; both need at least 2 axes", to_string(a),

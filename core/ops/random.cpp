@@ -12,8 +12,10 @@ namespace varve {
 namespace {
 
 void check_state(const Specs& in, size_t count, const char* op) {
-  if (in.size() != count || in[0] != Spec{DType::u64, {2}})
-    throw ShapeError(fmt::format("{}: input 0 must be a generator's state, u64[2]", op));
+  require_inputs(in, count, op);
+  if (in[0] != Spec{DType::u64, {2}})
+    throw ShapeError(
+        fmt::format("{}: input 0 is {}; required is a generator's state, u64[2]", op, to_string(in[0])));
 }
 
 void check_floating(DType dtype, const char* op) {

@@ -62,7 +62,7 @@ Tensor product_of_others(const Tensor& x, const Axes& axes) {
 
 template <ReduceFn kFn>
 Specs Reduce<kFn>::infer(const Specs& in) const {
-  if (in.size() != 1) throw ShapeError(fmt::format("{}: {} inputs found, 1 required", name.name, in.size()));
+  require_inputs(in, 1, name.name);
   const std::string op(name.name);
   const Axes reduced = normalize_axes(axes, in[0].shape.rank(), op.c_str());
   Shape out;
