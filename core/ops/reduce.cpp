@@ -115,8 +115,7 @@ Specs Mean::infer(const Specs& in) const {
 
 // A mean may fit f16 or bf16 where its sum does not: they are summed in f32.
 size_t Mean::scratch(Views, Views out) const {
-  const bool narrow = out[0].dtype == DType::f16 || out[0].dtype == DType::bf16;
-  return narrow ? Spec{DType::f32, out[0].shape}.bytes() : 0;
+  return is_half(out[0].dtype) ? Spec{DType::f32, out[0].shape}.bytes() : 0;
 }
 
 void Mean::run(Backend& on, Views in, Views out, const View& scratch) const {
