@@ -145,8 +145,8 @@ void require_fits(double value, DType dtype, const char* operation) {
       return true;
   });
   if (!fits)
-    throw DTypeError(fmt::format("{}: {} does not fit {}; cast the tensor to a wider or floating type first",
-                                 operation, value, name_of(dtype)));
+    throw DTypeError(fmt::format("{}: {} does not fit {}; use a wider or floating dtype", operation, value,
+                                 name_of(dtype)));
 }
 
 void write_element(DType dtype, double value, void* bytes) {

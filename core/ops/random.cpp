@@ -64,6 +64,9 @@ void DropoutMask::run(Backend& on, Views in, Views out, const View&) const {
 }
 
 Tensor rand(const Shape& shape, double low, double high, DType dtype, const Generator& generator) {
+  if (!(low <= high && std::isfinite(high - low)))
+    throw Error(
+        fmt::format("rand: from {} to {}; required are finite bounds, the lower one first", low, high));
   const Tensor u = apply_one(Uniform{shape, dtype}, {generator.state()});
   if (low == 0 && high == 1) return u;
   return minimum(u * (high - low) + low, std::max(low, below(high, dtype)));  // the sum may round up to high
