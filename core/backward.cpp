@@ -33,10 +33,9 @@ class Sweep {
       throw Error(
           "backward: this tensor does not depend on any tensor that requires a gradient, or was made under "
           "no_grad");
-    if (seed.defined() && (seed.shape() != output.shape() || seed.dtype() != output.dtype()))
-      throw ShapeError(fmt::format("backward: a seed {}{} for a tensor {}{}; they must be alike",
-                                   name_of(seed.dtype()), to_string(seed.shape()), name_of(output.dtype()),
-                                   to_string(output.shape())));
+    if (seed.defined() && seed.spec() != output.spec())
+      throw ShapeError(fmt::format("backward: a seed {} for a tensor {}; they must be alike",
+                                   to_string(seed.spec()), to_string(output.spec())));
     add(output.edge(), seed.defined() ? seed : ones_like(output.detach()));
   }
 
@@ -94,9 +93,8 @@ class Sweep {
       Tensor replaced = hook(dy[index]);
       if (!replaced.defined()) continue;
       if (replaced.spec() != dy[index].spec())
-        throw ShapeError(fmt::format("hook: returned {}{} for a gradient {}{}", name_of(replaced.dtype()),
-                                     to_string(replaced.shape()), name_of(dy[index].dtype()),
-                                     to_string(dy[index].shape())));
+        throw ShapeError(fmt::format("hook: returned {} for a gradient {}; they must be alike",
+                                     to_string(replaced.spec()), to_string(dy[index].spec())));
       dy[index] = std::move(replaced);
     }
   }

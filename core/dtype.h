@@ -165,6 +165,7 @@ constexpr size_t size_of(DType dtype) {
   return kSizes[static_cast<size_t>(dtype)];
 }
 constexpr bool is_floating(DType dtype) { return dtype <= DType::bf16; }
+constexpr bool is_half(DType dtype) { return dtype == DType::f16 || dtype == DType::bf16; }
 constexpr bool is_unsigned(DType dtype) { return dtype >= DType::u8; }  // bool counts: 0 or 1
 
 VARVE_API std::string_view name_of(DType dtype);     // "f32", ..., "bool"

@@ -38,6 +38,11 @@ std::string attribute_text(const Attribute& attribute) {
 
 }  // namespace
 
+void require_inputs(const Specs& in, size_t count, std::string_view op) {
+  if (in.size() != count)
+    throw ShapeError(fmt::format("{}: {} inputs found, {} required", op, in.size(), count));
+}
+
 void register_op(std::string_view name, OpMaker maker) {
   Registry& r = registry();
   const std::lock_guard lock(r.mutex);

@@ -35,6 +35,9 @@ struct OpName {
 };
 using Specs = std::vector<Spec>;
 
+// For infer: unless there are `count` inputs, a ShapeError that says how many `op` was given.
+VARVE_API void require_inputs(const Specs& in, size_t count, std::string_view op);
+
 // Bit i of `inputs` (`outputs`): vjp reads the value of input (output) i.
 struct Keep {
   uint32_t inputs = 0, outputs = 0;

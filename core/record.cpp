@@ -69,8 +69,8 @@ bool all_finite(std::span<const Tensor> tensors) {
 void throw_anomaly(const AnyOp& op, std::span<const Tensor> in) {
   std::string inputs;
   for (const Tensor& t : in)
-    inputs += fmt::format("{}{}{}{}{}", inputs.empty() ? "" : ", ", t.label(), t.label().empty() ? "" : ": ",
-                          name_of(t.dtype()), to_string(t.shape()));
+    inputs += fmt::format("{}{}{}{}", inputs.empty() ? "" : ", ", t.label(), t.label().empty() ? "" : ": ",
+                          to_string(t.spec()));
   throw AnomalyError(
       fmt::format("anomaly: {} made a NaN or infinity of finite inputs ({})", to_string(op), inputs));
 }

@@ -92,8 +92,8 @@ void Tensor::set_grad(Tensor grad) const {
     throw Error("set_grad: this tensor is not a leaf that requires a gradient");
   }
   if (grad.defined() && grad.spec() != spec())
-    throw ShapeError(fmt::format("set_grad: a gradient {}{} for a tensor {}{}", name_of(grad.dtype()),
-                                 to_string(grad.shape()), name_of(dtype()), to_string(shape())));
+    throw ShapeError(fmt::format("set_grad: a gradient {} for a tensor {}; they must be alike",
+                                 to_string(grad.spec()), to_string(spec())));
   if (Trace* trace = Trace::current()) trace->touch_grad(edge_.node, true);
   // Its own memory: backward adds to it in place.
   const bool own = grad.defined() && grad.value_ptr().use_count() == 1 &&

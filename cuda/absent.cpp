@@ -1,9 +1,9 @@
-// What a build without CUDA links in place of the CUDA backend.
+// What is linked in place of the CUDA backend, which this version has not got.
 #include <varve/core/error.h>
 #include <varve/cuda/cuda.h>
 
 namespace varve {
 Backend& cuda_backend(int) {
-  throw DeviceError("cuda: this build has no CUDA; configure with -DVARVE_CUDA=ON");
+  throw DeviceError("cuda: this version of varve has no CUDA backend; use the CPU");
 }
 }  // namespace varve

@@ -68,10 +68,10 @@ Tensor read_idx(const std::string& path) {
   // One byte more than declared shows that there are too many; no others are read or inflated.
   const io::Bytes bytes = io::read_start(path, header + required + 1);
   if (const uint64_t found = bytes.size() - header; found != required)
-    throw FormatError(path, header + std::min(required, found),
-                      fmt::format("idx: {} bytes follow the header; required for {}{} are {}",
-                                  found > required ? "more" : std::to_string(found), name_of(spec.dtype),
-                                  to_string(spec.shape), required));
+    throw FormatError(
+        path, header + std::min(required, found),
+        fmt::format("idx: {} bytes follow the header; required for {} are {}",
+                    found > required ? "more" : std::to_string(found), to_string(spec), required));
   const Tensor out(make_value(cpu_backend(), spec));
   auto* to = static_cast<std::byte*>(out.view().data);
   for (size_t at = header; at < bytes.size(); at += width, to += width)

@@ -16,6 +16,9 @@ double fan_in(const Shape& shape, const char* operation) {
                                  to_string(shape)));
   double product = 1;
   for (int axis = 1; axis < shape.rank(); ++axis) product *= static_cast<double>(shape[axis]);
+  if (product == 0)
+    throw ShapeError(
+        fmt::format("{}: shape {}; required is at least one input", operation, to_string(shape)));
   return product;
 }
 

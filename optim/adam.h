@@ -15,6 +15,7 @@ struct AdamOptions {
     field("eps", self.eps);
     field("weight_decay", self.weight_decay);
   }
+  // An Error unless the betas are in [0, 1), and eps and weight_decay at least 0.
   VARVE_API void check() const;
 };
 

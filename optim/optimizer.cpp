@@ -71,11 +71,10 @@ bool Optimizer::check_reached() const {
       for (const auto& weak : *reached)
         if (const ValuePtr value = weak.lock(); value && value->storage->label().empty())
           throw Error(fmt::format(
-              "{}: the loss also reaches a tensor {}{} that requires a gradient and has no name: no "
-              "optimizer "
-              "holds it and no walk labelled it. Visit it in members(), or, if it is not to be trained, "
-              "set_requires_grad(false) or give it a label",
-              name_, name_of(value->dtype), to_string(value->shape)));
+              "{}: the loss also reaches a tensor {} that requires a gradient and has no name: no "
+              "optimizer holds it and no walk labelled it. Visit it in members(), or, if it is not to be "
+              "trained, set_requires_grad(false) or give it a label",
+              name_, to_string(value->spec())));
     }
   return seen != nullptr;
 }

@@ -24,6 +24,7 @@ class VARVE_API Optimizer {
   // Updates every parameter that has a gradient. The first step is an Error when the sweep before it reached
   // a tensor without a name: one that members() forgot.
   void step();
+  // Clears the gradient of every parameter.
   void zero_grad() const;
 
   // The learning rate is a tensor: a compiled step sees the change. Without a group: of all groups.

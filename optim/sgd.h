@@ -13,6 +13,7 @@ struct SgdOptions {
     field("weight_decay", self.weight_decay);
     field("nesterov", self.nesterov);
   }
+  // An Error unless momentum is in [0, 1), above 0 with nesterov, and weight_decay at least 0.
   VARVE_API void check() const;
 };
 

@@ -45,7 +45,7 @@ void drive_rows(RowFn fn, const View& in, Views out) {
 void drive_random(RandomFn fn, double p, const View& state, const View& out) {
   const Kernels& k = kernels();
   const Compute c = compute_of(out.dtype);
-  const bool narrow = fn == RandomFn::uniform && size_of(out.dtype) == 2;
+  const bool narrow = fn == RandomFn::uniform && is_half(out.dtype);
   const RandomLoop loop = k.random[static_cast<size_t>(fn)][c == Compute::f64];
   uint64_t* words = state.as<uint64_t>();
   const int64_t step = state.strides[0];  // a file may show a state backwards

@@ -11,11 +11,6 @@
 namespace varve {
 namespace {
 
-void require_inputs(const Specs& in, size_t count, const char* op) {
-  if (in.size() != count)
-    throw ShapeError(fmt::format("{}: {} inputs found, {} required", op, in.size(), count));
-}
-
 // The part of `out` that holds the elements of a padded tensor.
 View padded_part(const Pad& p, const View& out, int64_t size) {
   const int at = normalize_axis(p.axis, out.rank(), "pad");
@@ -150,8 +145,8 @@ void require_fits(double value, DType dtype, const char* operation) {
       return true;
   });
   if (!fits)
-    throw DTypeError(fmt::format("{}: {} does not fit {}; cast the tensor to a wider or floating type first",
-                                 operation, value, name_of(dtype)));
+    throw DTypeError(fmt::format("{}: {} does not fit {}; use a wider or floating dtype", operation, value,
+                                 name_of(dtype)));
 }
 
 void write_element(DType dtype, double value, void* bytes) {

@@ -64,6 +64,8 @@ VARVE_API Tensor cast(const Tensor& x, DType dtype);
 VARVE_API Tensor cat(const Tensors& pieces, int64_t axis = 0);
 // Joined along a new axis.
 VARVE_API Tensor stack(const Tensors& pieces, int64_t axis = 0);
+// Along `axis`: `low` times value, the elements of x with `interior` times value between neighbours, `high`
+// times value. ShapeError where an amount is negative.
 VARVE_API Tensor pad(const Tensor& x, int64_t axis, int64_t low, int64_t high, double value = 0,
                      int64_t interior = 0);
 

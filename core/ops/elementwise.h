@@ -10,6 +10,7 @@ namespace varve {
 namespace detail {
 // Broadcasts the shapes and checks the types of `in` against what the function is for.
 VARVE_API Specs infer_pointwise(const pointwise::About& about, const Specs& in);
+// The same for a function's slope, and for an update with so many outputs.
 VARVE_API Specs infer_slope(const pointwise::About& about, const Specs& in);
 VARVE_API Specs infer_update(const pointwise::About& about, int outputs, const Specs& in);
 VARVE_API void run_pointwise(Backend& on, pointwise::Id fn, std::span<const double> constants, Views in,

@@ -28,7 +28,7 @@ Shape resized(Shape shape, int axis, int64_t size) {
 }  // namespace
 
 Specs Gather::infer(const Specs& in) const {
-  if (in.size() != 2) throw ShapeError(fmt::format("gather: {} inputs found, 2 required", in.size()));
+  require_inputs(in, 2, "gather");
   check_index(in[0], in[1], "gather");
   const int at = normalize_axis(axis, in[0].shape.rank(), "gather");
   const Shape others = broadcast(resized(in[0].shape, at, 1), resized(in[1].shape, at, 1), "gather");
@@ -48,7 +48,7 @@ Tensors Gather::vjp(const Saved& s, const Tensors& dy) const {
 }
 
 Specs ScatterAdd::infer(const Specs& in) const {
-  if (in.size() != 3) throw ShapeError(fmt::format("scatter_add: {} inputs found, 3 required", in.size()));
+  require_inputs(in, 3, "scatter_add");
   check_index(in[0], in[1], "scatter_add");
   const int at = normalize_axis(axis, in[0].shape.rank(), "scatter_add");
   if (in[0].dtype != in[2].dtype)

@@ -28,7 +28,11 @@ struct ScatterAdd {
 };
 
 // Indices are i64; negative ones count from the end; one out of range is an Error.
+
+// y[i.., j, k..] = x[i.., index[i.., j, k..], k..], j along `axis`; the other sizes broadcast.
 VARVE_API Tensor gather(const Tensor& x, int64_t axis, const Tensor& index);
+// base with x added: y[i.., index[i.., j, k..], k..] += x[i.., j, k..] in order of j along `axis`; index
+// broadcasts to x, whose other sizes are base's.
 VARVE_API Tensor scatter_add(const Tensor& base, int64_t axis, const Tensor& index, const Tensor& x);
 // x with `axis` replaced by its entries at `index` (one axis).
 VARVE_API Tensor index_select(const Tensor& x, int64_t axis, const Tensor& index);

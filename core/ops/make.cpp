@@ -12,7 +12,7 @@
 namespace varve {
 
 Specs Full::infer(const Specs& in) const {
-  if (!in.empty()) throw ShapeError(fmt::format("full: {} inputs found, none required", in.size()));
+  require_inputs(in, 0, "full");
   numel(shape);
   return {{dtype, shape}};
 }

@@ -20,13 +20,16 @@ struct Full {
   VARVE_API void run(Backend& on, Views in, Views out, const View& scratch) const;
 };
 
+// Every element `value`; DTypeError where dtype cannot hold it.
 VARVE_API Tensor full(const Shape& shape, double value, DType dtype = DType::f32);
+// 0 everywhere; 1 everywhere; and so with the shape and dtype of x.
 inline Tensor zeros(const Shape& shape, DType dtype = DType::f32) { return full(shape, 0, dtype); }
 inline Tensor ones(const Shape& shape, DType dtype = DType::f32) { return full(shape, 1, dtype); }
 inline Tensor zeros_like(const Tensor& x) { return zeros(x.shape(), x.dtype()); }
 inline Tensor ones_like(const Tensor& x) { return ones(x.shape(), x.dtype()); }
 // start, start + step, ... before stop: ceil((stop - start) / step) elements. Integers need whole steps.
 VARVE_API Tensor arange(double start, double stop, double step = 1, DType dtype = DType::i64);
+// 0, 1, ... count - 1 as i64.
 inline Tensor arange(int64_t count) { return arange(0, static_cast<double>(count)); }
 // `count` values evenly spaced from start to stop, both included.
 VARVE_API Tensor linspace(double start, double stop, int64_t count, DType dtype = DType::f32);
@@ -48,6 +51,7 @@ template <Element T>
 Tensor from_span(std::span<T> values, const Shape& shape) {
   return from_span(std::span<const T>(values), shape);
 }
+// The same of numbers written out; one axis, where no shape is given.
 template <Element T>
 Tensor tensor(std::initializer_list<T> values) {
   return from_span(std::span<const T>(values.begin(), values.size()), {static_cast<int64_t>(values.size())});

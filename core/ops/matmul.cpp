@@ -15,17 +15,15 @@ View last_two_swapped(View v) {
   return v;
 }
 
-bool half(const View& v) { return v.dtype == DType::f16 || v.dtype == DType::bf16; }
-
 // Whether the kernel can read it as it is: f32 or f64, rows or columns without gaps, none of them broadcast.
 bool readable(const View& v) {
   const int r = v.rank();
   const auto unit = [&](int axis) { return v.strides[axis] == 1 || v.shape[axis] <= 1; };
   const auto forward = [&](int axis) { return v.strides[axis] > 0 || v.shape[axis] <= 1; };
-  return !half(v) && (unit(r - 1) || unit(r - 2)) && forward(r - 1) && forward(r - 2);
+  return !is_half(v.dtype) && (unit(r - 1) || unit(r - 2)) && forward(r - 1) && forward(r - 2);
 }
 
-Spec computed(const View& v) { return {half(v) ? DType::f32 : v.dtype, v.shape}; }
+Spec computed(const View& v) { return {is_half(v.dtype) ? DType::f32 : v.dtype, v.shape}; }
 
 size_t aligned_bytes(const Spec& spec) { return (spec.bytes() + 63) / 64 * 64; }
 
@@ -47,7 +45,7 @@ View over_batch(const View& v, const View& out) {
 }  // namespace
 
 Specs Matmul::infer(const Specs& in) const {
-  if (in.size() != 2) throw ShapeError(fmt::format("matmul: {} inputs found, 2 required", in.size()));
+  require_inputs(in, 2, "matmul");
   const Shape &a = in[0].shape, &b = in[1].shape;
   if (a.rank() < 2 || b.rank() < 2)
     throw ShapeError(fmt::format("matmul: cannot multiply {} by {}; both need at least 2 axes", to_string(a),
@@ -72,7 +70,7 @@ Specs Matmul::infer(const Specs& in) const {
 }
 
 size_t Matmul::scratch(Views in, Views out) const {
-  size_t bytes = half(out[0]) ? aligned_bytes(computed(out[0])) : 0;
+  size_t bytes = is_half(out[0].dtype) ? aligned_bytes(computed(out[0])) : 0;
   for (const View& v : in)
     if (!readable(v)) bytes += aligned_bytes(computed(v));
   return bytes;
@@ -91,7 +89,7 @@ void Matmul::run(Backend& on, Views in, Views out, const View& scratch) const {
     return over_batch(transposed ? last_two_swapped(x) : x, out[0]);
   };
   const View a = prepared(in[0], transpose_a), b = prepared(in[1], transpose_b);
-  if (!half(out[0])) return on.matmul(a, b, out[0]);
+  if (!is_half(out[0].dtype)) return on.matmul(a, b, out[0]);
   const View wide = take(computed(out[0]));
   on.matmul(a, b, wide);
   on.copy(wide, out[0]);

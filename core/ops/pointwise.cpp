@@ -13,8 +13,7 @@ namespace detail {
 
 Specs infer_pointwise(const pointwise::About& about, const Specs& in) {
   const std::string op(about.name);
-  if (in.size() != static_cast<size_t>(about.inputs))
-    throw ShapeError(fmt::format("{}: {} inputs found, {} required", op, in.size(), about.inputs));
+  require_inputs(in, static_cast<size_t>(about.inputs), op);
   if (about.condition && in[0].dtype != DType::boolean)
     throw DTypeError(fmt::format("{}: the condition is {}; required is bool, as a comparison gives", op,
                                  name_of(in[0].dtype)));
@@ -34,8 +33,7 @@ Specs infer_pointwise(const pointwise::About& about, const Specs& in) {
 
 Specs infer_slope(const pointwise::About& about, const Specs& in) {
   const std::string op = fmt::format("derivative of {}", about.name);
-  if (in.size() != static_cast<size_t>(about.inputs))
-    throw ShapeError(fmt::format("{}: {} inputs found, {} required", op, in.size(), about.inputs));
+  require_inputs(in, static_cast<size_t>(about.inputs), op);
   if (!is_floating(in[0].dtype))
     throw DTypeError(fmt::format("{}: dtype {}; required is a floating type", op, name_of(in[0].dtype)));
   Shape shape = in[0].shape;
@@ -44,8 +42,7 @@ Specs infer_slope(const pointwise::About& about, const Specs& in) {
 }
 
 Specs infer_update(const pointwise::About& about, int outputs, const Specs& in) {
-  if (in.size() != static_cast<size_t>(about.inputs))
-    throw ShapeError(fmt::format("{}: {} inputs found, {} required", about.name, in.size(), about.inputs));
+  require_inputs(in, static_cast<size_t>(about.inputs), about.name);
   for (size_t i = 0; i < in.size(); ++i) {
     const bool scalar = i > static_cast<size_t>(outputs);
     if (scalar ? !in[i].shape.empty() : in[i].shape != in[0].shape)

@@ -25,6 +25,8 @@ Tensor elementwise(const F& f, std::initializer_list<Tensor> in) {
 // Any dtype for neg, abs, relu; else floating. In f32 exp, log, log1p, sin, cos, sigmoid are within 3
 // units in the last place of the exact value, tanh and erf within 7, but near the smallest normal numbers.
 
+// -x, |x|, e^x, natural log x, log(1 + x), x^(1/2), x^(-1/2), sin x and cos x of radians, tanh x, and
+// 2 / sqrt(pi) times the integral of exp(-t^2) from 0 to x.
 inline Tensor neg(const Tensor& x) { return elementwise(pointwise::Neg{}, {x}); }
 inline Tensor abs(const Tensor& x) { return elementwise(pointwise::Abs{}, {x}); }
 inline Tensor exp(const Tensor& x) { return elementwise(pointwise::Exp{}, {x}); }
@@ -38,6 +40,7 @@ inline Tensor tanh(const Tensor& x) { return elementwise(pointwise::Tanh{}, {x})
 inline Tensor erf(const Tensor& x) { return elementwise(pointwise::Erf{}, {x}); }
 // 1 / (1 + exp(-x))
 inline Tensor sigmoid(const Tensor& x) { return elementwise(pointwise::Sigmoid{}, {x}); }
+// max(x, 0)
 inline Tensor relu(const Tensor& x) { return elementwise(pointwise::Relu{}, {x}); }
 // x Phi(x), the exact form (Hendrycks and Gimpel, arXiv:1606.08415)
 inline Tensor gelu(const Tensor& x) { return elementwise(pointwise::Gelu{}, {x}); }
@@ -52,13 +55,14 @@ inline Tensor clamp(const Tensor& x, double low, double high) {
 
 // ---- two inputs ----
 
+// a + b, a - b, a b: any dtype.
 inline Tensor add(const Tensor& a, const Tensor& b) { return elementwise(pointwise::Add{}, {a, b}); }
 inline Tensor sub(const Tensor& a, const Tensor& b) { return elementwise(pointwise::Sub{}, {a, b}); }
 inline Tensor mul(const Tensor& a, const Tensor& b) { return elementwise(pointwise::Mul{}, {a, b}); }
-// Floating types only: cast integers first.
+// a / b, a^b: floating types only, cast integers first.
 inline Tensor div(const Tensor& a, const Tensor& b) { return elementwise(pointwise::Div{}, {a, b}); }
 inline Tensor pow(const Tensor& a, const Tensor& b) { return elementwise(pointwise::Pow{}, {a, b}); }
-// NaN where either is; equal inputs share the gradient.
+// The larger (smaller) of a and b: NaN where either is; equal inputs share the gradient.
 inline Tensor maximum(const Tensor& a, const Tensor& b) { return elementwise(pointwise::Maximum{}, {a, b}); }
 inline Tensor minimum(const Tensor& a, const Tensor& b) { return elementwise(pointwise::Minimum{}, {a, b}); }
 // Comparisons give bool.
@@ -130,7 +134,7 @@ inline Tensor operator<=(double a, const Tensor& b) { return less_equal(scalar_l
 inline Tensor operator>(double a, const Tensor& b) { return greater(scalar_like(a, b), b); }
 inline Tensor operator>=(double a, const Tensor& b) { return greater_equal(scalar_like(a, b), b); }
 
-// A tensor as a number, for the slopes of core/pointwise.h.
+// A tensor as a number, for the slopes of core/pointwise.h: where(); and the mask as 0 and 1 in like's dtype.
 inline Tensor select(const Tensor& mask, const Tensor& a, const Tensor& b) { return where(mask, a, b); }
 inline Tensor select(const Tensor& mask, const Tensor& a, double b) { return where(mask, a, b); }
 VARVE_API Tensor indicator(const Tensor& mask, const Tensor& like);

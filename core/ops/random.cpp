@@ -12,8 +12,10 @@ namespace varve {
 namespace {
 
 void check_state(const Specs& in, size_t count, const char* op) {
-  if (in.size() != count || in[0] != Spec{DType::u64, {2}})
-    throw ShapeError(fmt::format("{}: input 0 must be a generator's state, u64[2]", op));
+  require_inputs(in, count, op);
+  if (in[0] != Spec{DType::u64, {2}})
+    throw ShapeError(
+        fmt::format("{}: input 0 is {}; required is a generator's state, u64[2]", op, to_string(in[0])));
 }
 
 void check_floating(DType dtype, const char* op) {
@@ -62,6 +64,9 @@ void DropoutMask::run(Backend& on, Views in, Views out, const View&) const {
 }
 
 Tensor rand(const Shape& shape, double low, double high, DType dtype, const Generator& generator) {
+  if (!(low <= high && std::isfinite(high - low)))
+    throw Error(
+        fmt::format("rand: from {} to {}; required are finite bounds, the lower one first", low, high));
   const Tensor u = apply_one(Uniform{shape, dtype}, {generator.state()});
   if (low == 0 && high == 1) return u;
   return minimum(u * (high - low) + low, std::max(low, below(high, dtype)));  // the sum may round up to high

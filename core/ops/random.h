@@ -33,7 +33,8 @@ struct DropoutMask {  // inputs: state, x (for its shape); 0 with probability p,
   VARVE_API void run(Backend& on, Views in, Views out, const View& scratch) const;
 };
 
-// Uniform in [low, high), both rounded to dtype.
+// Uniform in [low, high), both rounded to dtype; low itself where they are equal. Error unless low <= high,
+// finite.
 VARVE_API Tensor rand(const Shape& shape, double low = 0, double high = 1, DType dtype = DType::f32,
                       const Generator& generator = default_generator());
 // Normal with mean 0 and variance 1.

@@ -62,7 +62,7 @@ Tensor product_of_others(const Tensor& x, const Axes& axes) {
 
 template <ReduceFn kFn>
 Specs Reduce<kFn>::infer(const Specs& in) const {
-  if (in.size() != 1) throw ShapeError(fmt::format("{}: {} inputs found, 1 required", name.name, in.size()));
+  require_inputs(in, 1, name.name);
   const std::string op(name.name);
   const Axes reduced = normalize_axes(axes, in[0].shape.rank(), op.c_str());
   Shape out;
@@ -115,8 +115,7 @@ Specs Mean::infer(const Specs& in) const {
 
 // A mean may fit f16 or bf16 where its sum does not: they are summed in f32.
 size_t Mean::scratch(Views, Views out) const {
-  const bool narrow = out[0].dtype == DType::f16 || out[0].dtype == DType::bf16;
-  return narrow ? Spec{DType::f32, out[0].shape}.bytes() : 0;
+  return is_half(out[0].dtype) ? Spec{DType::f32, out[0].shape}.bytes() : 0;
 }
 
 void Mean::run(Backend& on, Views in, Views out, const View& scratch) const {

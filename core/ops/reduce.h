@@ -41,12 +41,16 @@ struct Mean {  // sum / count, of floating types
   VARVE_API Tensors vjp(const Saved& s, const Tensors& dy) const;
 };
 
-// Integers and bool sum and multiply into i64 (u64 stays).
+// Over `axes`, or all: they go, or stay with size 1 with keepdims.
+
+// The sum: 0 of no elements. Integers and bool sum into i64 (u64 stays).
 VARVE_API Tensor sum(const Tensor& x, const Axes& axes = {}, bool keepdims = false);
+// The product: 1 of no elements; types as for sum.
 VARVE_API Tensor prod(const Tensor& x, const Axes& axes = {}, bool keepdims = false);
-// NaN if any is; equal extremes share the gradient.
+// The largest (smallest): NaN if any is; equal extremes share the gradient. ShapeError of no elements.
 VARVE_API Tensor max(const Tensor& x, const Axes& axes = {}, bool keepdims = false);
 VARVE_API Tensor min(const Tensor& x, const Axes& axes = {}, bool keepdims = false);
+// sum x / n; floating types only. NaN of no elements.
 VARVE_API Tensor mean(const Tensor& x, const Axes& axes = {}, bool keepdims = false);
 // sum (x - mean)^2 / (n - correction)
 VARVE_API Tensor var(const Tensor& x, const Axes& axes = {}, bool keepdims = false, double correction = 1);

@@ -33,9 +33,10 @@ void run_rows(Backend& on, RowFn fn, Views in, Views out, const View& scratch) {
 }
 
 Specs infer_rows(RowFn fn, const char* op, const Specs& in) {
-  if (in.size() != 1 || in[0].shape.empty())
-    throw ShapeError(fmt::format("{}: required is one input with at least one axis", op));
+  require_inputs(in, 1, op);
   const Spec& x = in[0];
+  if (x.shape.empty())
+    throw ShapeError(fmt::format("{}: {}; required is at least one axis", op, to_string(x)));
   const bool soft = fn == RowFn::softmax || fn == RowFn::log_softmax;
   const bool native = x.dtype == DType::f32 || x.dtype == DType::f64 ||
                       (!soft && (x.dtype == DType::i64 || x.dtype == DType::u64));

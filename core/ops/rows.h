@@ -42,7 +42,7 @@ using SortDescending = RowOp<RowFn::sort_descending>;
 VARVE_API Tensor softmax(const Tensor& x, int64_t axis = -1);
 // x - logsumexp(x) along `axis`
 VARVE_API Tensor log_softmax(const Tensor& x, int64_t axis = -1);
-// Integers sum into i64 (u64 stays).
+// y[i] = x[0] + ... + x[i] along `axis`; integers sum into i64 (u64 stays).
 VARVE_API Tensor cumsum(const Tensor& x, int64_t axis = -1);
 // The index (i64) of the first extreme along `axis`, which goes; NaN counts as extreme.
 VARVE_API Tensor argmax(const Tensor& x, int64_t axis = -1, bool keepdims = false);
@@ -51,9 +51,9 @@ VARVE_API Tensor argmin(const Tensor& x, int64_t axis = -1, bool keepdims = fals
 struct Sorted {
   Tensor values, indices;  // indices: i64, where each value was
 };
-// Stable; NaN last.
+// In rising order along `axis`, or falling; equal values keep their order. NaN last.
 VARVE_API Sorted sort(const Tensor& x, int64_t axis = -1, bool descending = false);
-// The first k of the sort: the largest, or the smallest.
+// The first k of the sort: the largest, or the smallest; ShapeError unless 0 <= k <= the size.
 VARVE_API Sorted topk(const Tensor& x, int64_t k, int64_t axis = -1, bool largest = true);
 
 }  // namespace varve

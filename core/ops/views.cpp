@@ -40,7 +40,7 @@ void copy_in_order(Backend& on, const View& in, const View& out) {
 }
 
 const Spec& one_input(const Specs& in, const char* op) {
-  if (in.size() != 1) throw ShapeError(fmt::format("{}: {} inputs found, 1 required", op, in.size()));
+  require_inputs(in, 1, op);
   return in[0];
 }
 

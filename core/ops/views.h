@@ -103,10 +103,13 @@ struct StopGradient {  // x itself, where no gradient passes: what detach() is i
 VARVE_API Tensor reshape(const Tensor& x, const Shape& shape);
 // Axes first..last (inclusive) merged into one.
 VARVE_API Tensor flatten(const Tensor& x, int64_t first = 0, int64_t last = -1);
+// Axis i of the result is axis axes[i] of x; every axis once.
 VARVE_API Tensor permute(const Tensor& x, const Axes& axes);
 // Two axes swapped.
 VARVE_API Tensor transpose(const Tensor& x, int64_t axis_a = -2, int64_t axis_b = -1);
+// A new axis of size 1, at `axis` of the result (-1: the last).
 VARVE_API Tensor unsqueeze(const Tensor& x, int64_t axis);
+// Without `axis`; ShapeError unless its size is 1.
 VARVE_API Tensor squeeze(const Tensor& x, int64_t axis);
 // Broadcast to `shape`, where -1 keeps a size; nothing is copied.
 VARVE_API Tensor expand(const Tensor& x, const Shape& shape);
@@ -117,6 +120,7 @@ VARVE_API Tensor slice(const Tensor& x, int64_t axis, int64_t start,
 VARVE_API Tensor select(const Tensor& x, int64_t axis, int64_t i);
 // Pieces of `size` along `axis`, the last perhaps shorter.
 VARVE_API Tensors split(const Tensor& x, int64_t size, int64_t axis = 0);
+// Reversed along `axis`: y[i] = x[size - 1 - i]; a view.
 VARVE_API Tensor flip(const Tensor& x, int64_t axis);
 // The same value behind an edge of its own.
 VARVE_API Tensor alias_of(const Tensor& x);

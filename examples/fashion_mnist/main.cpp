@@ -1,5 +1,6 @@
 // Trains a 784-256-10 network on Fashion-MNIST and keeps it three ways: state dict, whole model, checkpoint.
 #include <CLI/CLI.hpp>
+#include <cerrno>
 #include <cstdio>
 #include <string>
 #include <string_view>
@@ -27,16 +28,16 @@ std::string resume_command(const char* program, const CLI::App& app, const std::
   return out + " --resume " + quoted(checkpoint);
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
-  const auto kAtLeastOne = CLI::Range(int64_t{1}, int64_t{1} << 40);
-  CLI::App app{
-      "Trains the tutorial's network on Fashion-MNIST, and keeps it as a state dict, a whole model and a "
-      "checkpoint."};
+// What the command line says.
+struct Given {
   Options options;
   std::string data;
   int threads = 0;
+};
+
+void add_options(CLI::App& app, Given& given) {
+  const auto kAtLeastOne = CLI::Range(int64_t{1}, int64_t{1} << 40);
+  Options& options = given.options;
   app.add_option("--epochs", options.epochs, "Passes over the training images")
       ->check(kAtLeastOne)
       ->capture_default_str();
@@ -44,11 +45,12 @@ int main(int argc, char** argv) {
   app.add_option("--lr", options.lr, "Adam's learning rate (default: 0.001, or the resumed checkpoint's)")
       ->check(CLI::Range(0.0, 1e6));
   app.add_option("--seed", options.seed, "Fixes the first weights and the order of the images")
+      ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
-  app.add_option("--threads", threads, "Threads to compute with (default: the processors granted)")
+  app.add_option("--threads", given.threads, "Threads to compute with (default: the processors granted)")
       ->check(CLI::Range(1, 1024));
   app.add_option(
-      "--data", data,
+      "--data", given.data,
       "Folder of the four IDX files, or a .varve file (default: Debian's package, else the subset)");
   app.add_option("--out", options.out, "Folder to write to")->capture_default_str();
   app.add_option("--checkpoint-every", options.checkpoint_every,
@@ -58,20 +60,34 @@ int main(int argc, char** argv) {
   app.add_option("--kill-at-step", options.kill_at_step,
                  "End by SIGKILL after this step, to see that nothing is lost")
       ->check(CLI::NonNegativeNumber);
+}
+
+int train(const char* program, const CLI::App& app, const Given& given) {
+  if (given.threads) varve::set_threads(given.threads);
+  const Dataset dataset = load_dataset(given.data);
+  Training training(dataset, given.options);
+  if (!training.run()) {
+    std::fprintf(stderr, "interrupted after step %ld; to go on:\n  %s\n", static_cast<long>(training.step()),
+                 resume_command(program, app, training.checkpoint_path()).c_str());
+    return 130;
+  }
+  training.save_model();
+  if (std::printf("test accuracy %.4f\n", training.test_accuracy()) < 0 || std::fflush(stdout) != 0)
+    throw varve::IoError("stdout", errno, "the accuracy could not be written; the models are saved");
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app{
+      "Trains the tutorial's network on Fashion-MNIST, and keeps it as a state dict, a whole model and a "
+      "checkpoint."};
+  Given given;
+  add_options(app, given);
   CLI11_PARSE(app, argc, argv);
   try {
-    if (threads) varve::set_threads(threads);
-    const Dataset dataset = load_dataset(data);
-    Training training(dataset, options);
-    if (!training.run()) {
-      std::fprintf(stderr, "interrupted after step %ld; to go on:\n  %s\n",
-                   static_cast<long>(training.step()),
-                   resume_command(argv[0], app, training.checkpoint_path()).c_str());
-      return 130;
-    }
-    training.save_model();
-    std::printf("test accuracy %.4f\n", training.test_accuracy());
-    return 0;
+    return train(argv[0], app, given);
   } catch (const std::exception& e) {
     std::fprintf(stderr, "fashion_mnist: %s\n", e.what());
     return 1;

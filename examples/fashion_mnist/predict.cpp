@@ -48,6 +48,7 @@ int main(int argc, char** argv) {
     eval(model);
     const Dataset dataset = load_dataset(data);
     for (int64_t i = 0; i < std::min(count, dataset.test_images.size(0)); ++i) show(model, dataset, i);
+    if (std::fflush(stdout) != 0 || std::ferror(stdout)) throw Error("stdout: not all could be written");
     return 0;
   } catch (const std::exception& e) {
     std::fprintf(stderr, "predict: %s\n", e.what());

@@ -45,6 +45,11 @@ TEST_CASE("a gradient is memory of its own, not the seed's or another leaf's") {
   a.grad().fill(100);
   CHECK(b.grad().item() == 5);
   CHECK(a.grad().item() == 100);
+  const Tensor c = leaf({1}), d = leaf({2}), both = tensor<double>({3, 4});
+  cat({c, d}).backward(both);  // each gets a view of the seed
+  both.fill(0);
+  CHECK(c.grad().item() == 3);
+  CHECK(d.grad().item() == 4);
 }
 
 TEST_CASE("broadcasting is undone") {

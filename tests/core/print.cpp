@@ -36,6 +36,20 @@ TEST_CASE("floats show as many digits as they need, four at most") {
   CHECK(to_string(tensor<double>({1e12})).find("1.0000e+12") != std::string::npos);
 }
 
+TEST_CASE("floats turn to powers of ten where they are large, small, or far apart") {
+  const auto scientific = [](std::initializer_list<double> values) {
+    return to_string(tensor<double>(values)).find("e") != std::string::npos;
+  };
+  CHECK_FALSE(scientific({99999999}));
+  CHECK(scientific({1e8}));
+  CHECK(scientific({-1e8}));
+  CHECK_FALSE(scientific({1e-4}));
+  CHECK(scientific({0.99e-4}));
+  CHECK_FALSE(scientific({3, 3e6}));
+  CHECK(scientific({3, 3.1e6}));
+  CHECK_FALSE(scientific({0, HUGE_VAL, -99999999}));
+}
+
 TEST_CASE("a long axis is cut to its first and last three") {
   CHECK(to_string(arange(1001)) == "[   0,    1,    2, ...,  998,  999, 1000] i64[1001]");
   CHECK(to_string(arange(1000)).find("...") == std::string::npos);

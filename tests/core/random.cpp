@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <random>
 #include <thread>
 #include <vector>
@@ -13,6 +14,8 @@
 #include <varve/core/ops/random.h>
 #include <varve/core/ops/reduce.h>
 #include <varve/core/ops/views.h>
+
+#include "tests/message.h"
 
 using namespace varve;
 
@@ -163,6 +166,22 @@ TEST_CASE("bounds and dtypes of draws are held") {
   CHECK_THROWS_AS(rand({2}, 0, 1, DType::i32), DTypeError);
   CHECK_THROWS_AS(randn({2}, DType::boolean), DTypeError);
   CHECK_THROWS_AS(apply_one(Uniform{{2}}, {zeros({2})}), ShapeError);
+}
+
+TEST_CASE("bounds in the wrong order, or not finite, are refused") {
+  constexpr double kLargest = std::numeric_limits<double>::max();
+  for (const auto& [low, high] : std::initializer_list<std::pair<double, double>>{{1, 0},
+                                                                                  {NAN, 1},
+                                                                                  {0, NAN},
+                                                                                  {-HUGE_VAL, 0},
+                                                                                  {0, HUGE_VAL},
+                                                                                  {HUGE_VAL, HUGE_VAL},
+                                                                                  {-kLargest, kLargest}}) {
+    const std::string message = message_of([&] { rand({2}, low, high, DType::f64); });
+    CAPTURE(message);
+    CHECK(contains(message, "required are finite bounds, the lower one first"));
+  }
+  CHECK(contains(message_of([] { rand({2}, 5, -3); }), "rand: from 5 to -3"));
 }
 
 TEST_CASE("a draw never rounds up to its upper bound, nor down below its lower one") {

@@ -228,6 +228,8 @@ TEST_CASE("numbers that a dtype cannot hold are refused") {
     CHECK_THROWS_AS(full({2}, wrong, DType::u8), DTypeError);
   }
   CHECK_NOTHROW(static_cast<void>(bytes == 255.0));
+  CHECK(message_of<DTypeError>([] { full({2}, 1e40); }) ==
+        "full: 1e+40 does not fit f32; use a wider or floating dtype");
   CHECK_THROWS_AS(full({}, 1e6, DType::f16), DTypeError);
   CHECK_THROWS_AS(full({}, 2, DType::boolean), DTypeError);
   CHECK_THROWS_AS(full({}, 0x1p63, DType::i64), DTypeError);
@@ -259,4 +261,9 @@ TEST_CASE("shapes are checked when they are indexed") {
   CHECK_THROWS_AS(shape[2], ShapeError);
   CHECK_THROWS_AS(Shape{}.back(), ShapeError);
   CHECK_THROWS_WITH_AS(softmax(ones({})), doctest::Contains("of a scalar"), ShapeError);
+}
+
+TEST_CASE("a device that this version cannot use is an error that says so") {
+  CHECK(backend_for(kCpu).device() == kCpu);
+  CHECK(contains(message_of<DeviceError>([] { backend_for(kCuda); }), "no CUDA backend"));
 }

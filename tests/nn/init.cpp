@@ -32,5 +32,8 @@ TEST_CASE("initialisers fill to their bounds and no further") {
 
 TEST_CASE("initialisers that need a fan refuse shapes without one") {
   CHECK_THROWS_AS(nn::kaiming_uniform({5}), ShapeError);
+  CHECK_THROWS_AS(nn::kaiming_uniform({5, 0}), ShapeError);
+  CHECK_THROWS_AS(nn::xavier_uniform({5, 0}), ShapeError);
+  CHECK_THROWS_AS(nn::xavier_uniform({5, 3}, -1), Error);
   CHECK_THROWS_AS(nn::xavier_uniform({}), ShapeError);
 }
