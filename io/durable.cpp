@@ -66,8 +66,10 @@ class Saving {
     for (int tries = 1;; ++tries) {
       if (written(content, tries == kMaxTries)) break;
     }
-    // Some file systems cannot sync a folder: so be it.
-    const int code = files().sync(**folder_);
+    // Some file systems cannot sync a folder: so be it. A signal only came between.
+    int code = 0;
+    do code = files().sync(**folder_);
+    while (code == -EINTR);
     if (code != 0 && code != -EINVAL && code != -EOPNOTSUPP)
       fail(code,
            "the new file is in place, but its folder could not be synced: a power loss may bring the "
@@ -113,13 +115,16 @@ class Saving {
     Temporary file(*this);
     if (options_.bytes > 0) {
       const int code = files().reserve(*file.descriptor, options_.bytes);
-      if (code != -EOPNOTSUPP && code != -ENOSYS && code != -EINVAL) file.check(code, "reserve room for");
+      // Some disks cannot, and signals could interrupt it for ever: then writing finds out whether there is
+      // room.
+      if (code != -EOPNOTSUPP && code != -ENOSYS && code != -EINVAL && code != -EINTR)
+        file.check(code, "reserve room for");
     }
     content(file);
     if (mode_) file.check(files().set_mode(*file.descriptor, *mode_), "set the mode of");
     // After a sync that failed, the system may call the same bytes clean: another sync would tell nothing.
     const int code = files().sync(*file.descriptor);
-    if (code == -EIO && !last) return false;
+    if ((code == -EIO || code == -EINTR) && !last) return false;
     file.check(code, "sync");
     file.check(file.descriptor.close(), "close");
     file.check(files().rename(**folder_, file.name, place_.name), "put in place");

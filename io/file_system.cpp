@@ -78,15 +78,12 @@ class SystemFiles : public FileSystem {
     return uninterrupted([&] { return ::fchmod(file, mode); });
   }
   int reserve(int file, uint64_t bytes) override {
-    return uninterrupted(
-        [&] { return ::fallocate(file, FALLOC_FL_KEEP_SIZE, 0, static_cast<off_t>(bytes)); });
+    return ::fallocate(file, FALLOC_FL_KEEP_SIZE, 0, static_cast<off_t>(bytes)) == 0 ? 0 : -errno;
   }
   int64_t write(int file, std::span<const std::byte> bytes) override {
     return uninterrupted([&] { return ::write(file, bytes.data(), bytes.size()); });
   }
-  int sync(int descriptor) override {
-    return uninterrupted([&] { return ::fsync(descriptor); });
-  }
+  int sync(int descriptor) override { return ::fsync(descriptor) == 0 ? 0 : -errno; }
   int close(int descriptor) override { return ::close(descriptor) == 0 || errno == EINTR ? 0 : -errno; }
   int rename(int folder, const std::string& from, const std::string& to) override {
     return uninterrupted([&] { return ::renameat(folder, from.c_str(), folder, to.c_str()); });

@@ -47,9 +47,9 @@ const std::map<Call, std::vector<int>>& errors() {
       {Call::read_link, {EACCES, EIO, ENOMEM}},
       {Call::create, {EACCES, EDQUOT, EMFILE, ENFILE, ENOSPC, EROFS, ENOMEM, EIO}},
       {Call::set_mode, {EIO, EPERM, EROFS}},
-      {Call::reserve, {ENOSPC, EDQUOT, EFBIG, EIO, EPERM, EOPNOTSUPP, ENOSYS, EINVAL}},
+      {Call::reserve, {ENOSPC, EDQUOT, EFBIG, EIO, EPERM, EOPNOTSUPP, ENOSYS, EINVAL, EINTR}},
       {Call::write, {ENOSPC, EDQUOT, EFBIG, EIO, EPERM, EINTR}},
-      {Call::sync, {EIO, ENOSPC, EDQUOT, EROFS, EINVAL}},
+      {Call::sync, {EIO, ENOSPC, EDQUOT, EROFS, EINVAL, EINTR}},
       {Call::close, {EIO, ENOSPC, EDQUOT}},
       {Call::rename, {EACCES, EBUSY, EDQUOT, EIO, ENOSPC, EROFS, EPERM}},
   };
@@ -79,8 +79,9 @@ const std::map<int, std::string>& remedies() {
 
 // After these a save goes on: not supported here, interrupted, or worth another new file.
 bool is_survived(Call call, int code, bool folder_is_synced) {
-  if (call == Call::reserve) return code == EOPNOTSUPP || code == ENOSYS || code == EINVAL;
+  if (call == Call::reserve) return code == EOPNOTSUPP || code == ENOSYS || code == EINVAL || code == EINTR;
   if (call == Call::write) return code == EINTR;
+  if (call == Call::sync && code == EINTR) return true;
   if (call == Call::sync) return folder_is_synced ? code == EINVAL : code == EIO;
   return false;
 }
