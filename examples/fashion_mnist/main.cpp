@@ -45,7 +45,7 @@ void add_options(CLI::App& app, Given& given) {
   app.add_option("--lr", options.lr, "Adam's learning rate (default: 0.001, or the resumed checkpoint's)")
       ->check(CLI::Range(0.0, 1e6));
   app.add_option("--seed", options.seed, "Fixes the first weights and the order of the images")
-      ->check(CLI::NonNegativeNumber)
+      ->check(CLI::Range(int64_t{0}, int64_t{1} << 62))
       ->capture_default_str();
   app.add_option("--threads", given.threads, "Threads to compute with (default: the processors granted)")
       ->check(CLI::Range(1, 1024));
