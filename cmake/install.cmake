@@ -7,6 +7,7 @@ configure_package_config_file(cmake/varve-config.cmake.in varve-config.cmake
   INSTALL_DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/varve)
 write_basic_package_version_file(varve-config-version.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/varve-config.cmake ${CMAKE_CURRENT_BINARY_DIR}/varve-config-version.cmake
+  cmake/varve-zstd.cmake
   DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/varve)
 
 # Paths from where the .pc file lies, so that the installed tree can be moved. A static varve links nothing without its

@@ -23,6 +23,13 @@ else()
   run(${CMAKE_COMMAND} --build ${WORK}/build --target consumer)
   file(COPY ${WORK}/build/consumer DESTINATION ${WORK})
 endif()
+if(WAY STREQUAL "find_package" AND NOT SHARED)  # a static varve hands zstd on, and says so where there is none
+  execute_process(COMMAND ${CMAKE_COMMAND} -S ${here}/${WAY} -B ${WORK}/without_zstd -G Ninja -DCMAKE_CXX_COMPILER=${CXX}
+    -DCMAKE_PREFIX_PATH=${WORK}/installed -DVARVE_ZSTD=OFF RESULT_VARIABLE status OUTPUT_QUIET ERROR_VARIABLE said)
+  if(status EQUAL 0 OR NOT said MATCHES "zstd was not found")
+    message(FATAL_ERROR "configuring without zstd ended with ${status}, and said:\n${said}")
+  endif()
+endif()
 if(WAY STREQUAL "add_subdirectory")  # which installs nothing that was not asked for
   run(${CMAKE_COMMAND} --install ${WORK}/build --prefix ${WORK}/unasked)
   file(GLOB_RECURSE unasked ${WORK}/unasked/*)
