@@ -99,15 +99,16 @@ void gemm(benchmark::State& state, int64_t m, int64_t k, int64_t n, int threads)
   const double limit = peak_once<T>(threads);
   const Products<T> products(m, k, n);
   // Small products are timed several at a time.
-  const int repeats = static_cast<int>(std::max(1.0, 1e8 / products.flops()));
+  const int repeats = static_cast<int>(std::max(1.0, 5e8 / products.flops()));
   const auto seconds = [&](const auto& product) {
+    product();  // wakes the threads: a processor that was idle may take a millisecond
     const auto start = Clock::now();
     for (int i = 0; i < repeats; ++i) product();
     return seconds_since(start) / repeats;
   };
-  // The threads of what ran before may still spin.
+  // The threads of what ran before may still spin: those of OpenMP do for several milliseconds.
   const auto settle = [&] {
-    if (threads > 1) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    if (threads > 1) std::this_thread::sleep_for(std::chrono::milliseconds(20));
   };
   std::vector<double> ours, theirs, ratios;
   const auto time_ours = [&] {

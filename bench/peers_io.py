@@ -3,7 +3,8 @@
 
 Usage: peers_io.py BENCH_IO [--rounds N] [--threads N] [--json FILE] [--dir FOLDER]
 Ratios are medians of the peer's time over ours, in pairs run one after the other; each side of a pair is the median of
-REPEATS runs in a row, since a process that was asleep takes milliseconds to get up to speed. No save syncs to the disk.
+REPEATS runs in a row, since a process that was asleep takes milliseconds to get up to speed, and memory that was given back
+takes a virtual machine longer to get again. No save syncs to the disk.
 """
 import argparse
 import json
@@ -21,8 +22,7 @@ import torch
 import zipnn
 
 
-REPEATS = 5  # of cases that take milliseconds; a large file is written or read once
-LARGE = {"save/big", "load/big"}
+REPEATS = 5
 
 
 class Ours:
@@ -46,10 +46,10 @@ def seconds(call):
     return taken
 
 
-def settled(case, run):
-    """The median time of a case, begun when nothing that others wrote is left to be written."""
+def settled(run):
+    """The median time of a few runs, begun when nothing that others wrote is left to be written."""
     os.sync()
-    return statistics.median(run() for _ in range(1 if case in LARGE else REPEATS))
+    return statistics.median(run() for _ in range(REPEATS))
 
 
 def states():
@@ -91,7 +91,7 @@ def codec_peers(folder):
         print(f"zipnn {ours}: {len(packed) / len(data):.3f} of the bytes")
         for codec in ("zstd", "zlib"):
             yield f"encode_{codec}/{ours}", "zipnn", lambda p=packer, d=data: p.compress(bytearray(d)), None
-            yield f"decode_{codec}/{ours}", "zipnn", lambda p=packer, d=packed: p.decompress(d), None
+            yield f"read_{codec}/{ours}", "zipnn", lambda p=packer, d=packed: p.decompress(d), None
 
 
 def compare(ours, peers, rounds):
@@ -99,7 +99,7 @@ def compare(ours, peers, rounds):
     times = [[] for _ in peers]
     for _ in range(rounds):
         for pairs, (case, _, call, _) in zip(times, peers):
-            pairs.append((settled(case, lambda: ours(case)), settled(case, lambda: seconds(call))))
+            pairs.append((settled(lambda: ours(case)), settled(lambda: seconds(call))))
     for pairs, (case, peer, _, least) in zip(times, peers):
         ratio = statistics.median(b / a for a, b in pairs)
         yield {"case": case, "peer_name": peer, "ours": statistics.median(a for a, _ in pairs),

@@ -50,8 +50,9 @@ class ByteReader {
   size_t at() const { return at_; }
   size_t left() const { return bytes_.size() - at_; }
 
+  // A number, or a record of them.
   template <class T>
-  requires(std::is_arithmetic_v<T> || std::is_enum_v<T>) T number() {
+  requires std::is_trivially_copyable_v<T> T number() {
     T value;
     std::memcpy(&value, raw(sizeof value).data(), sizeof value);
     return value;

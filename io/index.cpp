@@ -93,6 +93,7 @@ std::vector<StorageEntry> storages_from(ByteReader in, uint64_t critical) {
 // Gives each storage its chunks.
 std::vector<ChunkRecord> chunks_from(ByteReader in, std::vector<StorageEntry>& storages) {
   std::vector<ChunkRecord> chunks;
+  chunks.reserve(in.left() / sizeof(ChunkRecord));
   for (size_t i = 0; i < storages.size(); ++i) {
     StorageEntry& s = storages[i];
     s.first_chunk = chunks.size();
@@ -102,7 +103,7 @@ std::vector<ChunkRecord> chunks_from(ByteReader in, std::vector<StorageEntry>& s
                           in.left()));
     for (uint64_t c = 0; c < count; ++c) {
       const uint64_t n = std::min(kChunkBytes, s.bytes - c * kChunkBytes);
-      ChunkRecord r{in.number<uint64_t>(), in.number<uint64_t>(), in.number<uint64_t>()};
+      const auto r = in.number<ChunkRecord>();
       const uint64_t fewest = s.codec == Codec::none ? n : fewest_stored(n);
       if (r.stored_bytes > n || r.stored_bytes < fewest)
         throw Error(fmt::format("storage {}, chunk {}: {} bytes stored for {}", i, c, r.stored_bytes, n));
