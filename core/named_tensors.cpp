@@ -111,8 +111,9 @@ StagedLoad stage_load(const NamedTensors& target, const NamedTensors& source, bo
     written.insert(t.tensor.value().storage.get());
   }
   // A source that shares memory with a target is read before any of it is written.
-  for (auto& [to, from] : copies)
-    if (written.contains(from.value().storage.get())) from = no_grad([&] { return clone(from); });
+  for (auto& copy : copies)
+    if (written.contains(copy.second.value().storage.get()))
+      copy.second = no_grad([&] { return clone(copy.second); });
   return {std::move(report), [copies = std::move(copies)] {
             const NoGrad guard;
             for (const auto& [to, from] : copies) to.assign(from);

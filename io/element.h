@@ -70,7 +70,7 @@ constexpr int spare_bits(int64_t count, int bits) { return static_cast<int>((8 -
 VARVE_API bool are_truths(std::span<const std::byte> bytes);
 // Of the last byte: bits above its last element.
 constexpr bool are_spare(std::byte last, int spare_bits) {
-  return spare_bits == 0 || last >> (8 - spare_bits) == std::byte{};
+  return spare_bits == 0 || (last >> (8 - spare_bits)) == std::byte{};
 }
 
 }  // namespace varve::io

@@ -177,7 +177,7 @@ TEST_CASE("bounds in the wrong order, or not finite, are refused") {
                                                                                   {0, HUGE_VAL},
                                                                                   {HUGE_VAL, HUGE_VAL},
                                                                                   {-kLargest, kLargest}}) {
-    const std::string message = message_of([&] { rand({2}, low, high, DType::f64); });
+    const std::string message = message_of([low = low, high = high] { rand({2}, low, high, DType::f64); });
     CAPTURE(message);
     CHECK(contains(message, "required are finite bounds, the lower one first"));
   }
