@@ -44,6 +44,15 @@ std::string tensor(const std::string& dtype, const std::string& shape, const std
   return R"({"a":{"dtype":")" + dtype + R"(","shape":)" + shape + R"(,"data_offsets":)" + offsets + "}}";
 }
 
+// Headers, each with so many bytes of data.
+void check_refused(const std::vector<std::pair<std::string, size_t>>& wrong) {
+  for (const auto& header_and_data : wrong) {
+    const std::string& header = header_and_data.first;
+    CAPTURE(header.substr(0, 200));
+    CHECK(refusal(header, header_and_data.second) != "accepted");
+  }
+}
+
 }  // namespace
 
 TEST_CASE("a file of every dtype is read, and written again to the same bytes") {
@@ -90,12 +99,11 @@ TEST_CASE("what safetensors cannot hold is refused by name") {
   CHECK(contains(message_of([&] { written(c); }), "cannot be written as JSON"));
 }
 
-TEST_CASE("headers that do not hold are refused by what is wrong") {
+TEST_CASE("shapes, types and offsets that do not hold are refused") {
   CHECK(refusal(tensor("F32", "[2]", "[0,8]"), 8) == "accepted");
-  CHECK(refusal("{}", 0) == "accepted");
   CHECK(refusal(tensor("F32", "[0,9223372036854775807]", "[0,0]"), 0) !=
         "accepted");  // of others' arithmetic
-  const std::pair<std::string, size_t> wrong[] = {
+  check_refused({
       {tensor("F32", "[2]", "[0,8]"), 9},    // bytes at the end
       {tensor("F32", "[2]", "[0,8]"), 7},    // too few
       {tensor("F32", "[2]", "[4,12]"), 12},  // a hole
@@ -114,6 +122,15 @@ TEST_CASE("headers that do not hold are refused by what is wrong") {
       {tensor("F32", "[2]", "[0,18446744073709551615]"), 8},
       {tensor("F33", "[2]", "[0,8]"), 8},
       {tensor("F4", "[3]", "[0,1]"), 1},
+  });
+  Bytes truth = file(tensor("BOOL", "[1]", "[0,1]"), 1);
+  truth.back() = std::byte{2};
+  CHECK_THROWS_AS(read_safetensors(from_memory(truth)), FormatError);
+}
+
+TEST_CASE("headers that are no list of tensors are refused") {
+  CHECK(refusal("{}", 0) == "accepted");
+  check_refused({
       {R"({"a":{"shape":[2],"data_offsets":[0,8]}})", 8},
       {R"({"a":{"dtype":"F32","data_offsets":[0,8]}})", 8},
       {R"({"a":{"dtype":"F32","shape":[2]}})", 8},
@@ -133,16 +150,8 @@ TEST_CASE("headers that do not hold are refused by what is wrong") {
       {std::string("{\"\xff\":1}"), 0},
       {std::string(50'000, '['), 0},
       {R"({"a":)" + std::string(50'000, '['), 0},
-  };
-  for (const auto& header_and_data : wrong) {
-    const std::string& header = header_and_data.first;
-    CAPTURE(header.substr(0, 200));
-    CHECK(refusal(header, header_and_data.second) != "accepted");
-  }
+  });
   CHECK(contains(refusal(R"({"a":1,"a":2})", 0), "'a' is there twice"));
-  Bytes truth = file(tensor("BOOL", "[1]", "[0,1]"), 1);
-  truth.back() = std::byte{2};
-  CHECK_THROWS_AS(read_safetensors(from_memory(truth)), FormatError);
 }
 
 TEST_CASE("lengths of the header that cannot be right are refused before anything is read") {

@@ -86,7 +86,7 @@ TEST_CASE("dead calls leave no trace") {
   CHECK(graph.graph.values.size() == 2);
 }
 
-TEST_CASE("what does not follow the batch size is refused by the name of its op") {
+TEST_CASE("a number that does not follow the batch size is refused by the name of its op") {
   const std::string failing = refusal(
       [](const Tensors& in) {
         return Tensors{reshape(in[0], {4, 6})};
@@ -109,7 +109,9 @@ TEST_CASE("what does not follow the batch size is refused by the name of its op"
       },
       {4, 6});
   CHECK(contains(squared, "expand(shape=[16])"));
+}
 
+TEST_CASE("calls and constants that differ with the batch size are refused by the name of their op") {
   const std::string branching =
       refusal([](const Tensors& in) { return Tensors{in[0].size(0) % 2 ? sin(in[0]) : cos(in[0])}; }, {4, 6});
   CHECK(contains(branching, "call 0 is cos() and sin()"));
