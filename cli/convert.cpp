@@ -2,6 +2,9 @@
 #include <fmt/format.h>
 
 #include <filesystem>
+#include <map>
+#include <string>
+#include <tuple>
 
 #include <varve/core/error.h>
 #include <varve/core/ops/copy.h>
@@ -24,6 +27,19 @@ io::Codec codec_of(const std::string& name) {
   return *codec;
 }
 
+// Names of one tensor stay names of one.
+void cast_floating(NamedTensors& tensors, DType dtype) {
+  using Place = std::tuple<const Storage*, int64_t, DType, std::string, std::string>;
+  std::map<Place, Tensor> done;
+  for (auto& [name, tensor] : tensors) {
+    if (!is_floating(tensor.dtype())) continue;
+    const Value& v = tensor.value();
+    Tensor& out = done[{v.storage.get(), v.offset, v.dtype, to_string(v.shape), to_string(v.strides)}];
+    if (!out.defined()) out = cast(tensor, dtype);
+    tensor = out;
+  }
+}
+
 int convert(const Options& o) {
   io::Container content;
   if (o.state && !holds_safetensors(o.in)) {
@@ -38,8 +54,7 @@ int convert(const Options& o) {
     if (content.kind != "state_dict")
       throw Error(fmt::format(
           "convert: the dtypes of a {} belong to its graphs; convert its state with --state", content.kind));
-    for (NamedTensor& t : content.tensors)
-      if (is_floating(t.tensor.dtype())) t.tensor = cast(t.tensor, dtype);
+    cast_floating(content.tensors, dtype);
   }
   write_any(o.out, std::move(content), codec_of(o.codec));
   return 0;

@@ -23,23 +23,35 @@ struct Difference {
   std::string name, what;
 };
 
-// What differs between the values, or nothing. NaN equals NaN.
-std::string values_differ(const Tensor& a, const Tensor& b, double tolerance) {
-  const Tensor x = contiguous(a.detach()), y = contiguous(b.detach());
-  if (std::memcmp(x.view().data, y.view().data, x.spec().bytes()) == 0) return "";
-  const Tensor u = cast(x, DType::f64), v = cast(y, DType::f64);
-  int64_t count = 0;
-  double largest = 0;
-  for (size_t i = 0; i < u.data<double>().size(); ++i) {
-    const double p = u.data<double>()[i], q = v.data<double>()[i];
-    if (p == q || (std::isnan(p) && std::isnan(q))) continue;
-    const double apart = std::abs(p - q);
+// What differs between numbers, compared exactly: 64-bit integers do not go through double. NaN equals NaN.
+template <class T>
+std::string numbers_differ(std::span<const T> a, std::span<const T> b, double tolerance) {
+  size_t count = 0;
+  long double largest = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    const long double p = a[i], q = b[i];
+    if (a[i] == b[i] || (std::isnan(p) && std::isnan(q))) continue;
+    const long double apart = std::abs(p - q);
     if (apart <= tolerance) continue;
     ++count;
-    largest = std::isnan(apart) ? HUGE_VAL : std::max(largest, apart);
+    largest = std::isnan(apart) ? HUGE_VALL : std::max(largest, apart);
   }
-  if (count == 0) return tolerance > 0 || !is_floating(a.dtype()) ? "" : "the same numbers in other bits";
-  return fmt::format("{} of {} values differ, by {:.6g} at most", count, x.numel(), largest);
+  return count == 0 ? ""
+                    : fmt::format("{} of {} values differ, by {:.6g} at most", count, a.size(),
+                                  static_cast<double>(largest));
+}
+
+// What differs between the values, or nothing.
+std::string values_differ(const Tensor& a, const Tensor& b, double tolerance) {
+  if (identical(a, b)) return "";
+  const auto as = [&]<class T>(T) {
+    const Tensor x = contiguous(cast(a, dtype_of<T>)), y = contiguous(cast(b, dtype_of<T>));
+    return numbers_differ<T>(x.data<T>(), y.data<T>(), tolerance);
+  };
+  if (a.dtype() == DType::u64) return as(uint64_t{});
+  if (!is_floating(a.dtype())) return as(int64_t{});
+  const std::string what = as(double{});
+  return what.empty() && tolerance == 0 ? "the same numbers in other bits" : what;
 }
 
 std::string differ(const NamedTensor& a, const NamedTensor& b, double tolerance) {

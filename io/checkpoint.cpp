@@ -45,9 +45,16 @@ void save_checkpoint(const std::string& path, const Checkpoint& checkpoint, cons
 
 Checkpoint load_checkpoint(const std::string& path) { return detail::checkpoint_of(path, io::read(path)); }
 
-void load_parts(const std::vector<PartLoad>& parts) {
+void load_parts(const Checkpoint& saved, const std::vector<PartLoad>& parts) {
   std::vector<StagedLoad> staged;
   std::string faults;
+  for (const Part& part : kParts) {
+    const std::string_view name = part.prefix.substr(0, part.prefix.size() - 1);
+    const bool wanted =
+        std::any_of(parts.begin(), parts.end(), [&](const PartLoad& p) { return p.name == name; });
+    if (!wanted && part.tensors != &Checkpoint::history && !(saved.*part.tensors).empty())
+      faults += fmt::format("\n{}: its {} tensors have no place here", name, (saved.*part.tensors).size());
+  }
   for (const PartLoad& part : parts) try {
       staged.push_back(part.stage());
     } catch (const Error& e) {

@@ -35,8 +35,9 @@ struct PartLoad {
   std::string name;
   std::function<StagedLoad()> stage;
 };
-// Loads every part, or none: an Error lists what each that does not fit has to say.
-VARVE_API void load_parts(const std::vector<PartLoad>& parts);
+// Loads every part, or none: an Error lists what each that does not fit has to say, and each part of `saved`,
+// but for its history, that has tensors and no place here. A name is that of a member of Checkpoint.
+VARVE_API void load_parts(const Checkpoint& saved, const std::vector<PartLoad>& parts);
 
 namespace detail {
 // The checkpoint in a container read from `path`, which messages name.

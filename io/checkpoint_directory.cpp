@@ -12,6 +12,9 @@
 #include <set>
 
 #include <varve/core/graph.h>
+#include <varve/core/ops/pointwise.h>
+#include <varve/core/ops/reduce.h>
+#include <varve/core/record.h>
 #include <varve/io/durable.h>
 #include <varve/io/reader.h>
 #include <varve/io/snapshot.h>
@@ -34,6 +37,14 @@ std::optional<int64_t> step_in(std::string_view name) {
   return step;
 }
 
+bool has_nan(const io::Container& checkpoint) {
+  const NoGrad guard;
+  return std::any_of(checkpoint.tensors.begin(), checkpoint.tensors.end(), [](const NamedTensor& t) {
+    return t.name.starts_with(io::kModelPart) && is_floating(t.tensor.dtype()) &&
+           sum(not_equal(t.tensor.detach(), t.tensor.detach())).item() > 0;
+  });
+}
+
 }  // namespace
 
 CheckpointDirectory::CheckpointDirectory(std::string folder, CheckpointDirectoryOptions options)
@@ -43,12 +54,14 @@ CheckpointDirectory::CheckpointDirectory(std::string folder, CheckpointDirectory
                             options_.keep_last, options_.keep_best));
   io::FileSystem& files = *options_.files;
   const int code = files.make_folder(folder_);
-  if (code == -EEXIST) return;
-  if (code != 0) throw IoError(folder_, -code, "checkpoints: cannot make the folder");
-  // Its name must last as what is saved in it does.
+  if (code != 0 && code != -EEXIST) throw IoError(folder_, -code, "checkpoints: cannot make the folder");
+  // Its name must last as what is saved in it does; one that is there already may be as young.
   const auto parent = std::filesystem::path(folder_ + "/.").parent_path().parent_path();
   const io::Descriptor above(files, files.open_folder(parent.empty() ? "." : parent.string()));
-  if (*above >= 0) files.sync(*above);
+  if (*above < 0) return;  // not ours to open: then it is not ours to make folders in either
+  if (const int synced = files.sync(*above); synced != 0 && synced != -EINVAL && synced != -EOPNOTSUPP)
+    report(
+        IoError(folder_, -synced, "the folder it is in cannot be synced; a power loss may lose it").what());
 }
 
 CheckpointDirectory::~CheckpointDirectory() {
@@ -89,13 +102,18 @@ void CheckpointDirectory::wait() {
 
 void CheckpointDirectory::write(const io::Container& container, int64_t step) {
   if (step < 0) throw Error(fmt::format("checkpoints: step is {}; required is 0 or more", step));
-  io::write(path_of(name_of_step(step)), container, options_.write, *options_.files);
+  io::Container marked = container;
+  if (options_.keep_best > 0 && has_nan(container)) marked.meta.set("nan", true);
+  io::write(path_of(name_of_step(step)), marked, options_.write, *options_.files);
+  skipped_.erase(name_of_step(step));
   prune(step);
 }
 
-// Only now that the new generation is durable. The one just saved stays, whatever its step.
+// Only now that the new generation is durable. The one just saved stays, whatever its step. What cannot be
+// read takes no whole one's place, and is not removed either.
 void CheckpointDirectory::prune(int64_t saved_step) {
-  const std::vector<Generation> all = generations();
+  std::vector<Generation> all = generations();
+  std::erase_if(all, [&](const Generation& g) { return skipped_.contains(g.name) || !opens(g); });
   std::set<int64_t> kept{saved_step};
   for (size_t i = 0; i < all.size() && i < static_cast<size_t>(options_.keep_last); ++i)
     kept.insert(all[i].step);
@@ -117,10 +135,21 @@ void CheckpointDirectory::prune(int64_t saved_step) {
   }
 }
 
+bool CheckpointDirectory::opens(const Generation& generation) const {
+  try {
+    return io::Reader(options_.files->open(path_of(generation.name))).kind() == "checkpoint";
+  } catch (const Error&) {
+    return false;
+  }
+}
+
 // NaN where it cannot be read: such a generation is not worth keeping for its loss.
 double CheckpointDirectory::loss_of(const Generation& generation) const {
   try {
-    return io::Reader(options_.files->open(path_of(generation.name))).meta().at("loss").as_double();
+    const io::Reader file(options_.files->open(path_of(generation.name)));
+    const io::Meta* nan =
+        file.meta().find("nan");  // weights that are none cannot be the best, whatever their loss
+    return nan && nan->as_bool() ? std::nan("") : file.meta().at("loss").as_double();
   } catch (const Error&) {
     return std::nan("");
   }
@@ -150,6 +179,7 @@ std::optional<CheckpointDirectory::Resumed> CheckpointDirectory::resume_latest()
     try {
       return Resumed{detail::checkpoint_of(path, io::Reader(options_.files->open(path)).read()), path};
     } catch (const Error& e) {
+      skipped_.insert(g.name);
       report(fmt::format("skipped a generation that is not whole: {}", e.what()));
       skipped += fmt::format("\n  {}", e.what());
     }

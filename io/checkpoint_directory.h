@@ -4,6 +4,7 @@
 #include <functional>
 #include <future>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -14,7 +15,7 @@ namespace varve {
 
 struct CheckpointDirectoryOptions {
   int keep_last = 3;  // the newest generations, at least one
-  int keep_best = 0;  // and those of the lowest loss; one whose loss is NaN is never among them
+  int keep_best = 0;  // and those of the lowest loss; one whose loss or weights are NaN is never
   io::WriteOptions write{};
   // Told what was skipped and why, and what could not be removed; by default a line on stderr.
   std::function<void(const std::string&)> report{};
@@ -55,11 +56,13 @@ class VARVE_API CheckpointDirectory {
   std::string path_of(const std::string& name) const { return folder_ + "/" + name; }
   void write(const io::Container& container, int64_t step);
   void prune(int64_t saved_step);
+  bool opens(const Generation& generation) const;
   double loss_of(const Generation& generation) const;
   void report(const std::string& what) const;
 
   std::string folder_;
   CheckpointDirectoryOptions options_;
+  std::set<std::string> skipped_;  // what resume_latest found not to be whole
   std::future<void> running_;
 };
 

@@ -3,6 +3,8 @@
 #include <varve/io/durable.h>
 
 #include <fmt/format.h>
+#include <signal.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -192,10 +194,33 @@ class Saving {
   std::optional<uint32_t> mode_;
 };
 
+// A file that grows beyond the limit of this process (ulimit -f) is an error, and not the end of the process
+// by SIGXFSZ.
+class NoSizeSignal {
+ public:
+  NoSizeSignal() {
+    ::sigemptyset(&only_);
+    ::sigaddset(&only_, SIGXFSZ);
+    ::pthread_sigmask(SIG_BLOCK, &only_, &old_);
+  }
+  ~NoSizeSignal() {
+    if (::sigismember(&old_, SIGXFSZ) == 1) return;
+    const timespec now{};
+    ::sigtimedwait(&only_, nullptr, &now);  // what came meanwhile
+    ::pthread_sigmask(SIG_SETMASK, &old_, nullptr);
+  }
+  NoSizeSignal(const NoSizeSignal&) = delete;
+  NoSizeSignal& operator=(const NoSizeSignal&) = delete;
+
+ private:
+  sigset_t only_, old_;
+};
+
 }  // namespace
 
 void durable_write(const std::string& path, const DurableOptions& options,
                    const std::function<void(Sink&)>& content) {
+  const NoSizeSignal guard;
   Saving(path, options).run(content);
 }
 

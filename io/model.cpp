@@ -118,6 +118,11 @@ Model::Model(std::vector<MemberEntry> entries, const std::vector<MemberEntry>& t
              const Tensors& examples, const ModelOptions& options)
     : entries_(std::move(entries)) {
   Trace::forbid_reading("save_model");
+  for (const MemberEntry& e : entries_)
+    if (e.name.starts_with(kConstantPart))
+      throw Error(
+          fmt::format("save_model: '{}': names that begin with '{}' are the file's own; rename the member",
+                      e.name, kConstantPart));
   const KeptGenerator kept;
   for (bool training : {true, false}) {
     const auto f = [&](const Tensors& in) { return forward(training, in); };
@@ -286,7 +291,8 @@ Model::Side Model::read_side(const Meta& meta) const {
       out.sources.push_back({Source::kConstant, static_cast<size_t>(i)});
       specs.push_back(constants_[static_cast<size_t>(i)].spec());
     } else {
-      m.at("generator");
+      if (const std::string& which = m.at("generator").as_string(); which != "default")
+        throw Error(fmt::format("model: a graph uses the generator '{}'; known is 'default'", which));
       out.sources.push_back({Source::kGenerator});
       specs.push_back(default_generator().state().spec());
     }

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <numeric>
 #include <unordered_map>
 
@@ -126,10 +127,13 @@ void Reader::verify() const {
 
 Container Reader::map() const {
   const std::span<std::byte> memory = source_->memory();
+  // Offsets are aligned within the file: in memory of the caller's that may not be enough.
+  const bool in_place =
+      !memory.empty() && reinterpret_cast<uintptr_t>(memory.data()) % alignof(std::max_align_t) == 0;
   std::vector<size_t> read, truths;  // what cannot be used where it lies, and what must be looked at first
   for (size_t i = 0; i < index_->storages.size(); ++i) {
     const StorageEntry& s = index_->storages[i];
-    if (memory.empty() || s.stored_bytes != s.bytes)
+    if (!in_place || s.stored_bytes != s.bytes)
       read.push_back(i);
     else if (s.truths)
       truths.push_back(i);

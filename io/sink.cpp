@@ -17,7 +17,11 @@ void MemorySink::write(std::span<const std::byte> bytes) {
 
 void StreamSink::write(std::span<const std::byte> bytes) {
   errno = 0;
-  if (!stream_.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size())))
+  try {
+    stream_.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+  } catch (const std::ios_base::failure&) {  // its state says the same
+  }
+  if (!stream_)
     throw IoError("stream", errno ? errno : EIO, fmt::format("save: cannot write {} bytes", bytes.size()));
 }
 

@@ -35,7 +35,8 @@ class VARVE_API StreamSink : public Sink {
   std::ostream& stream_;
 };
 
-// An open file descriptor, which stays the caller's; a pipe or socket too. IoError when writing fails.
+// An open file descriptor, which stays the caller's; a pipe or socket too. IoError when writing fails
+// (SIGPIPE is the caller's to ignore).
 class VARVE_API DescriptorSink : public Sink {
  public:
   explicit DescriptorSink(int descriptor) : descriptor_(descriptor) {}

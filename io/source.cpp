@@ -160,7 +160,10 @@ SourcePtr from_descriptor(int descriptor) {
 
 SourcePtr from_stream(std::istream& stream) {
   Bytes bytes = everything([&](std::span<std::byte> piece) {
-    stream.read(reinterpret_cast<char*>(piece.data()), static_cast<std::streamsize>(piece.size()));
+    try {
+      stream.read(reinterpret_cast<char*>(piece.data()), static_cast<std::streamsize>(piece.size()));
+    } catch (const std::ios_base::failure&) {  // its state says the same, whatever it was told to throw at
+    }
     return static_cast<size_t>(stream.gcount());
   });
   if (stream.bad()) throw IoError("stream", EIO, "read: cannot read");

@@ -60,12 +60,12 @@ Training::Training(const Dataset& data, Options options)
 void Training::resume() {
   const Checkpoint saved = load_checkpoint(options_.resume);
   try {
-    load_parts({{"model", [&] { return stage_load(model_, saved.model); }},
-                {"optimizer", [&] { return adam_.stage_load(saved.optimizer); }},
-                {"loader", [&] { return loader_.stage_load(saved.loader); }},
-                {"random", [&] {
-                   return stage_load({{"default", default_generator().state()}}, saved.random);
-                 }}});
+    load_parts(saved, {{"model", [&] { return stage_load(model_, saved.model); }},
+                       {"optimizer", [&] { return adam_.stage_load(saved.optimizer); }},
+                       {"loader", [&] { return loader_.stage_load(saved.loader); }},
+                       {"random", [&] {
+                          return stage_load({{"default", default_generator().state()}}, saved.random);
+                        }}});
   } catch (const Error& e) {
     throw Error("--resume " + options_.resume +
                 ": a checkpoint of another network or other options: " + e.what());

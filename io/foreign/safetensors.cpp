@@ -9,6 +9,7 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <unordered_set>
 
 #include <varve/core/error.h>
 #include <varve/core/graph.h>
@@ -20,9 +21,10 @@
 namespace varve::io {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using Json = nlohmann::json;
 constexpr uint64_t kLengthBytes = 8, kMostHeaderBytes = 100'000'000;
 constexpr size_t kAlignment = 8;  // of the first byte of data
+constexpr int kDeepest = 3;       // the header's, an entry's, a list's
 
 struct Dtype {
   std::string_view name;
@@ -70,13 +72,15 @@ uint64_t header_bytes(const Source& source) {
 // The header, refusing a key that an object has twice; JSON itself would let the last one win.
 Json parse(const std::string& text) {
   std::vector<std::set<std::string>> keys;
-  const auto watch = [&](int, Json::parse_event_t event, Json& value) {
+  const auto watch = [&](int depth, Json::parse_event_t event, Json& value) {
+    if (depth > kDeepest) throw Error("the header nests deeper than any tensor's entry does");
     if (event == Json::parse_event_t::object_start) keys.emplace_back();
     if (event == Json::parse_event_t::object_end) keys.pop_back();
     if (event == Json::parse_event_t::key && !keys.back().insert(value.get<std::string>()).second)
       throw Error(fmt::format("the key '{}' is there twice", value.get<std::string>()));
     return true;
   };
+  if (text.find('\0') != std::string::npos) throw Error("the header has a NUL");
   try {
     return Json::parse(text, watch);
   } catch (const Json::exception& e) {
@@ -102,7 +106,9 @@ Entry entry_from(const std::string& name, const Json& json, uint64_t data_bytes)
   const auto known = std::find_if(kDtypes.begin(), kDtypes.end(), [&](const Dtype& d) {
     return dtype.is_string() && dtype == std::string(d.name);
   });
-  if (known == kDtypes.end()) throw Error(fmt::format("dtype {} is unknown", dtype.dump()));
+  if (known == kDtypes.end())
+    throw Error(dtype.is_string() ? fmt::format("dtype '{}' is unknown", dtype.get<std::string>())
+                                  : "its dtype is no string");
   e.element = known->element;
   const Json &shape = field(json, "shape"), &offsets = field(json, "data_offsets");
   if (!shape.is_array() || shape.size() > static_cast<size_t>(kMaxRank))
@@ -129,8 +135,9 @@ Entry entry_from(const std::string& name, const Json& json, uint64_t data_bytes)
   return e;
 }
 
-void check_layout(std::vector<Entry> entries, uint64_t data_bytes) {
-  std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
+// Puts the entries in the order of their bytes.
+void check_layout(std::vector<Entry>& entries, uint64_t data_bytes) {
+  std::stable_sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
     return std::pair(a.begin, a.end) < std::pair(b.begin, b.end);
   });
   uint64_t end = 0;
@@ -233,32 +240,40 @@ std::vector<Piece> pieces_of(const Container& container) {
   return pieces;
 }
 
-std::string header_of(const Container& container, const std::vector<Piece>& pieces) {
-  Json header = Json::object();
-  if (const auto* meta = std::get_if<MetaMap>(&container.meta.value())) {
-    Json strings = Json::object();
-    for (const auto& [key, value] : *meta)
-      if (const auto* text = std::get_if<std::string>(&value.value())) strings[key] = *text;
-    if (!strings.empty()) header["__metadata__"] = std::move(strings);
+// {"name":value,...}, in that order, which nlohmann's objects do not keep.
+class Object {
+ public:
+  void add(const std::string& name, const std::string& value) {
+    text_ += fmt::format("{}{}:{}", text_.empty() ? "" : ",", Json(name).dump(), value);
   }
+  bool empty() const { return text_.empty(); }
+  std::string text() const { return "{" + text_ + "}"; }
+
+ private:
+  std::string text_;
+};
+
+std::string header_of(const Container& container, const std::vector<Piece>& pieces) try {
+  Object header, strings;
+  if (const auto* meta = std::get_if<MetaMap>(&container.meta.value()))
+    for (const auto& [key, value] : *meta)
+      if (const auto* text = std::get_if<std::string>(&value.value())) strings.add(key, Json(*text).dump());
+  if (!strings.empty()) header.add("__metadata__", strings.text());
   uint64_t at = 0;
+  std::unordered_set<std::string_view> names{"__metadata__"};
   for (const Piece& p : pieces) {
-    if (p.name == "__metadata__" || header.contains(p.name))
+    if (!names.insert(p.name).second)
       throw Error(fmt::format("safetensors: '{}' cannot be a tensor's name, or is one twice", p.name));
-    Json& json = header[p.name];
-    json["dtype"] = std::string(p.dtype->name);
-    json["shape"] = std::vector<int64_t>(p.shape.begin(), p.shape.end());
-    json["data_offsets"] = {at, at + p.bytes.size()};
+    header.add(p.name, fmt::format(R"({{"dtype":"{}","shape":[{}],"data_offsets":[{},{}]}})", p.dtype->name,
+                                   fmt::join(p.shape, ","), at, at + p.bytes.size()));
     at += p.bytes.size();
   }
-  try {
-    std::string text = header.dump();
-    text.resize(round_up(text.size(), kAlignment), ' ');
-    if (text.size() > kMostHeaderBytes) throw Error("safetensors: the header is above 100 MB");
-    return text;
-  } catch (const Json::exception& e) {  // a name that is not UTF-8
-    throw Error(fmt::format("safetensors: a name cannot be written as JSON: {}", e.what()));
-  }
+  std::string text = header.text();
+  text.resize(round_up(text.size(), kAlignment), ' ');
+  if (text.size() > kMostHeaderBytes) throw Error("safetensors: the header is above 100 MB");
+  return text;
+} catch (const Json::exception& e) {  // a name that is not UTF-8
+  throw Error(fmt::format("safetensors: a name cannot be written as JSON: {}", e.what()));
 }
 
 }  // namespace

@@ -105,9 +105,11 @@ TEST_CASE("files that are no checkpoint, or lack a field, are refused") {
 TEST_CASE("a checkpoint's parts are loaded together or not at all") {
   const NamedTensors model = one("w", 0), optimizer = one("m", 0), random = one("default", 0);
   const auto load = [&](const NamedTensors& m, const NamedTensors& o, const NamedTensors& r) {
-    load_parts({{"model", [&] { return stage_load(model, m); }},
-                {"optimizer", [&] { return stage_load(optimizer, o); }},
-                {"random", [&] { return stage_load(random, r); }}});
+    Checkpoint saved;
+    saved.model = m, saved.optimizer = o, saved.random = r;
+    load_parts(saved, {{"model", [&] { return stage_load(model, m); }},
+                       {"optimizer", [&] { return stage_load(optimizer, o); }},
+                       {"random", [&] { return stage_load(random, r); }}});
   };
   const std::string said = message_of([&] { load(one("w", 1), one("v", 1), one("other", 1)); });
   CHECK(contains(said, "nothing of it was loaded\noptimizer: "));
@@ -115,6 +117,9 @@ TEST_CASE("a checkpoint's parts are loaded together or not at all") {
   CHECK(contains(said, "\nrandom: "));
   CHECK(!contains(said, "model: "));
   check_one(model, "w", 0);
+  Checkpoint more;
+  more.schedule = more.history = one("x", 1);
+  CHECK(contains(message_of([&] { load_parts(more, {}); }), "\nschedule: its 1 tensors have no place here"));
   load(one("w", 1), one("m", 2), one("default", 3));
   check_one(model, "w", 1);
   check_one(optimizer, "m", 2);

@@ -207,3 +207,29 @@ TEST_CASE("options and folders that make no sense are refused") {
   CheckpointDirectory directory(folder / "c");
   CHECK_THROWS_AS(directory.save(at_step(-1)), Error);
 }
+
+TEST_CASE("damaged generations take no whole one's place") {
+  const TemporaryFolder folder;
+  Reports reports;
+  {
+    CheckpointDirectory all(folder / "c", reports.options(9));
+    for (const int64_t step : {50, 90, 100}) all.save(at_step(step));
+  }
+  for (const int64_t step : {90, 100}) damage(path_of(folder / "c", step));
+  CheckpointDirectory two(folder / "c", reports.options(2));
+  CHECK(two.resume_latest()->checkpoint.step == 50);
+  for (const int64_t step : {60, 70}) two.save(at_step(step));
+  CHECK(steps_in(folder / "c") == std::vector<int64_t>{60, 70, 90, 100});
+}
+
+TEST_CASE("weights that are NaN are never the best") {
+  const TemporaryFolder folder;
+  Reports reports;
+  CheckpointDirectory best(folder / "c", reports.options(1, 1));
+  best.save(at_step(1, 0.5));
+  Checkpoint broken = at_step(2, 0.1);
+  broken.model[0].tensor.mutable_data<float>()[7] = static_cast<float>(kNaN);
+  best.save(broken);
+  best.save(at_step(3, 0.9));
+  CHECK(steps_in(folder / "c") == std::vector<int64_t>{1, 3});
+}

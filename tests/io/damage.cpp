@@ -19,7 +19,7 @@ using namespace varve::test;
 namespace {
 std::atomic<size_t> largest{0};  // piece of memory that this program asked for
 
-void* noted(size_t bytes, size_t alignment = alignof(std::max_align_t)) {
+[[gnu::noinline]] void* noted(size_t bytes, size_t alignment = alignof(std::max_align_t)) {
   for (size_t seen = largest; bytes > seen && !largest.compare_exchange_weak(seen, bytes);) {
   }
   return std::aligned_alloc(alignment, (std::max<size_t>(bytes, 1) + alignment - 1) / alignment * alignment);
@@ -28,16 +28,18 @@ void* noted_or_throw(size_t bytes, size_t alignment = alignof(std::max_align_t))
   if (void* memory = noted(bytes, alignment)) return memory;
   throw std::bad_alloc();
 }
+// Not inline: g++ 12 would see new and free() and take them for a mistake.
+[[gnu::noinline]] void give_back(void* memory) noexcept { std::free(memory); }
 }  // namespace
 
 // Every allocation is looked at: by new, and for tensors by posix_memalign; free() takes all back.
 void* operator new(size_t bytes) { return noted_or_throw(bytes); }
 void* operator new(size_t bytes, std::align_val_t a) { return noted_or_throw(bytes, static_cast<size_t>(a)); }
 void* operator new(size_t bytes, const std::nothrow_t&) noexcept { return noted(bytes); }
-void operator delete(void* p) noexcept { std::free(p); }
-void operator delete(void* p, size_t) noexcept { std::free(p); }
-void operator delete(void* p, std::align_val_t) noexcept { std::free(p); }
-void operator delete(void* p, size_t, std::align_val_t) noexcept { std::free(p); }
+void operator delete(void* p) noexcept { give_back(p); }
+void operator delete(void* p, size_t) noexcept { give_back(p); }
+void operator delete(void* p, std::align_val_t) noexcept { give_back(p); }
+void operator delete(void* p, size_t, std::align_val_t) noexcept { give_back(p); }
 extern "C" int posix_memalign(void** out, size_t alignment, size_t bytes) {
   *out = noted(bytes, alignment);
   return *out ? 0 : ENOMEM;

@@ -8,7 +8,6 @@
 #include "tests/io/temporary_folder.h"
 
 #include <cerrno>
-#include <csignal>
 #include <thread>
 #include <vector>
 
@@ -24,21 +23,17 @@ namespace {
 // No file of this process grows beyond `bytes` while this lives, as on a full disk.
 class FileLimit {
  public:
-  explicit FileLimit(rlim_t bytes) : handler_(std::signal(SIGXFSZ, SIG_IGN)) {
+  explicit FileLimit(rlim_t bytes) {
     ::getrlimit(RLIMIT_FSIZE, &old_);
     const rlimit limit{bytes, old_.rlim_max};
     ::setrlimit(RLIMIT_FSIZE, &limit);
   }
-  ~FileLimit() {
-    ::setrlimit(RLIMIT_FSIZE, &old_);
-    std::signal(SIGXFSZ, handler_);
-  }
+  ~FileLimit() { ::setrlimit(RLIMIT_FSIZE, &old_); }
   FileLimit(const FileLimit&) = delete;
   FileLimit& operator=(const FileLimit&) = delete;
 
  private:
   rlimit old_{};
-  void (*handler_)(int);
 };
 
 int code_of_failure(const std::string& path, std::span<const std::byte> bytes,

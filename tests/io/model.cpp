@@ -66,6 +66,12 @@ struct Centred {
   }
 };
 
+struct Reserved {
+  Tensor constant = parameter({3});
+  Tensor operator()(const Tensor& x) const { return x * constant; }
+  static void members(auto& self, auto&& visit) { visit("constant:0", self.constant); }
+};
+
 struct Tied {
   Tensor in = parameter({7, 4}), out = in;
   Tensor operator()(const Tensor& index) const { return matmul(embedding(in, index), out, false, true); }
@@ -152,6 +158,11 @@ double sgd_step(const M& model, const Tensor& x, const Tensor& target) {
 }
 
 }  // namespace
+
+TEST_CASE("names that the file keeps for itself are refused") {
+  CHECK_THROWS_WITH_AS(trace_model(Reserved(), {ones({2, 3})}), doctest::Contains("rename the member"),
+                       Error);
+}
 
 TEST_CASE("a loaded model predicts at any batch size what the struct predicts, bit for bit") {
   const Folder folder;

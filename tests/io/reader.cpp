@@ -191,3 +191,27 @@ TEST_CASE("verify reads everything and says which tensor is damaged and where") 
     CHECK(contains(e.what(), "'a'"));
   }
 }
+
+TEST_CASE("memory that is not aligned is copied, not used in place") {
+  const Bytes file = test::bytes_of(sample());
+  std::vector<std::byte> room(file.size() + 64);
+  for (const size_t shift : {size_t{0}, size_t{1}, size_t{4}}) {
+    const std::span<std::byte> place(room.data() + shift, file.size());
+    std::copy(file.begin(), file.end(), place.begin());
+    const Container found = Reader(from_memory(std::span<const std::byte>(place))).map();
+    const auto* data = found.tensors.find("weight")->view().as<const std::byte>();
+    CHECK(reinterpret_cast<uintptr_t>(data) % 16 == 0);
+    CHECK((data >= place.data() && data < place.data() + place.size()) == (shift == 0));
+  }
+}
+
+TEST_CASE("streams that throw are read and written all the same") {
+  std::stringstream stream;
+  stream.exceptions(std::ios::failbit | std::ios::badbit | std::ios::eofbit);
+  StreamSink sink(stream);
+  write(sink, sample());
+  CHECK(Reader(from_stream(stream)).read().tensors.size() == sample().tensors.size());
+  std::ostream broken(nullptr);
+  StreamSink nowhere(broken);
+  CHECK_THROWS_AS(write(nowhere, sample()), IoError);
+}

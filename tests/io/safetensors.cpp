@@ -150,6 +150,10 @@ TEST_CASE("headers that are no list of tensors are refused") {
       {std::string("{\"\xff\":1}"), 0},
       {std::string(50'000, '['), 0},
       {R"({"a":)" + std::string(50'000, '['), 0},
+      {R"({"a":{"dtype":)" + std::string(300'000, '[') + std::string(300'000, ']') +
+           R"(,"shape":[1],"data_offsets":[0,1]}})",
+       1},
+      {std::string("{}\0\0", 4), 0},
   });
   CHECK(contains(refusal(R"({"a":1,"a":2})", 0), "'a' is there twice"));
 }

@@ -1,5 +1,6 @@
 #include "mutants.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <set>
 
@@ -137,6 +138,18 @@ struct InPlace : Saver {
   int remove(int, const std::string&) override { return 0; }
 };
 
+struct PruneFirst : Saver {
+  using Saver::Saver;
+  int create(int folder, const std::string& name, uint32_t mode) override {
+    std::vector<std::string> names;
+    disk_.list(folder, names);
+    std::sort(names.begin(), names.end());
+    for (const std::string& old : names)
+      if (old.starts_with("checkpoint-")) disk_.remove(folder, old);
+    return disk_.create(folder, name, mode);
+  }
+};
+
 struct LeaveBehind : Saver {
   using Saver::Saver;
   int remove(int folder, const std::string& name) override {
@@ -166,6 +179,7 @@ std::vector<Mutant> mutants() {
           mutant<RenameFirst>("renamed before it is synced"),
           mutant<RemoveFirst>("the old file removed first"),
           mutant<InPlace>("written in place"),
+          mutant<PruneFirst>("old generations removed before the new one is durable"),
           mutant<LeaveBehind>("temporary files left behind")};
 }
 
