@@ -5,6 +5,18 @@
 
 #include "commands.h"
 
+namespace {
+
+// One line on stderr; what a file says may hold line ends, and worse.
+int refuse(std::string what) {
+  std::replace_if(
+      what.begin(), what.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }, ' ');
+  std::fprintf(stderr, "varve: %s\n", what.c_str());
+  return 2;
+}
+
+}  // namespace
+
 int main(int argc, char** argv) {
   CLI::App app{"Looks into .varve and .safetensors files, checks, compares, converts and runs them."};
   app.set_version_flag("--version", "varve " VARVE_VERSION);
@@ -16,14 +28,12 @@ int main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
-    return app.exit(e) == 0 ? 0 : 2;
+    if (e.get_exit_code() == 0) return app.exit(e);  // help, or the version
+    return refuse(std::string(e.what()) + "; varve --help says more");
   }
   try {
     return chosen();
   } catch (const std::exception& e) {
-    std::string line = e.what();
-    std::replace(line.begin(), line.end(), '\n', ' ');
-    std::fprintf(stderr, "varve: %s\n", line.c_str());
-    return 2;
+    return refuse(e.what());
   }
 }
