@@ -7,14 +7,12 @@
 // "many" is 5,000 tensors of 64 f32, "big" 64 of 1024x1024. No case syncs to the disk but save_durable/*.
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <cstring>
 #include <filesystem>
 #include <functional>
 #include <iostream>

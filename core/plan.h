@@ -143,8 +143,8 @@ auto compile_as(F f, Result (F::*)(Args...)) {
 
 // compile([&](const Tensor& x, const Tensor& y) { ...; loss.backward(); adam.step(); return loss; })
 // The function takes tensors and returns a Tensor, Tensors or nothing. Its host code runs only while it is
-// traced; what changes between calls must be an argument or a tensor. An argument that requires one is traced
-// once for each such leaf. What it returns is overwritten by the next call.
+// traced; what changes between calls must be an argument or a tensor. An argument that requires a gradient is
+// traced once for each such leaf. What it returns is overwritten by the next call.
 template <class F>
 auto compile(F f) {
   if constexpr (std::is_pointer_v<F>) {

@@ -109,11 +109,11 @@ void Tensor::on_grad(std::function<Tensor(const Tensor&)> hook) const {
 }
 
 void Tensor::assign(const Tensor& source) const {
-  // Another view of the same memory is read before any of it is written.
   if (grad_enabled() && source.requires_grad())
     throw Error(
         "assign: the source requires a gradient, which writing in place would lose: do it under no_grad, or "
         "assign source.detach()");
+  // Another view of the same memory is read before any of it is written.
   const bool shared = source.value().storage == value().storage;
   apply_op(Assign{}, {*this, shared ? clone(source.detach()) : source.detach()});
 }

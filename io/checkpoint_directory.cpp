@@ -112,22 +112,23 @@ void CheckpointDirectory::write(const io::Container& container, int64_t step) {
 // Only now that the new generation is durable. The one just saved stays, whatever its step. What cannot be
 // read takes no whole one's place, and is not removed either.
 void CheckpointDirectory::prune(int64_t saved_step) {
-  std::vector<Generation> all = generations();
-  std::erase_if(all, [&](const Generation& g) { return skipped_.contains(g.name) || !opens(g); });
-  std::set<int64_t> kept{saved_step};
-  for (size_t i = 0; i < all.size() && i < static_cast<size_t>(options_.keep_last); ++i)
-    kept.insert(all[i].step);
-  if (options_.keep_best > 0) {
-    std::vector<std::pair<double, int64_t>> losses;
-    for (const Generation& g : all)
-      if (const double loss = loss_of(g); !std::isnan(loss)) losses.emplace_back(loss, g.step);
-    std::sort(losses.begin(), losses.end());
-    losses.resize(std::min(losses.size(), static_cast<size_t>(options_.keep_best)));
-    for (const auto& [loss, step] : losses) kept.insert(step);
+  std::vector<Generation> whole;
+  std::vector<std::pair<double, int64_t>> losses;
+  for (const Generation& g : generations()) {
+    const auto loss = skipped_.contains(g.name) ? std::nullopt : loss_of(g);
+    if (!loss) continue;
+    whole.push_back(g);
+    if (!std::isnan(*loss)) losses.emplace_back(*loss, g.step);
   }
+  std::set<int64_t> kept{saved_step};
+  for (size_t i = 0; i < whole.size() && i < static_cast<size_t>(options_.keep_last); ++i)
+    kept.insert(whole[i].step);
+  std::sort(losses.begin(), losses.end());
+  losses.resize(std::min(losses.size(), static_cast<size_t>(options_.keep_best)));
+  for (const auto& [loss, step] : losses) kept.insert(step);
   io::FileSystem& files = *options_.files;
   const io::Descriptor folder(files, files.open_folder(folder_));
-  for (const Generation& g : all) {
+  for (const Generation& g : whole) {
     if (kept.contains(g.step)) continue;
     const int code = *folder >= 0 ? files.remove(*folder, g.name) : *folder;
     if (code != 0 && code != -ENOENT)  // another saver was faster
@@ -135,23 +136,16 @@ void CheckpointDirectory::prune(int64_t saved_step) {
   }
 }
 
-bool CheckpointDirectory::opens(const Generation& generation) const {
-  try {
-    return io::Reader(options_.files->open(path_of(generation.name))).kind() == "checkpoint";
-  } catch (const Error&) {
-    return false;
-  }
-}
-
-// NaN where it cannot be read: such a generation is not worth keeping for its loss.
-double CheckpointDirectory::loss_of(const Generation& generation) const {
+// Nothing where it cannot be read, NaN where it cannot be the best: weights that are NaN are not, whatever
+// their loss.
+std::optional<double> CheckpointDirectory::loss_of(const Generation& generation) const {
   try {
     const io::Reader file(options_.files->open(path_of(generation.name)));
-    const io::Meta* nan =
-        file.meta().find("nan");  // weights that are none cannot be the best, whatever their loss
+    if (file.kind() != "checkpoint") return {};
+    const io::Meta* nan = file.meta().find("nan");
     return nan && nan->as_bool() ? std::nan("") : file.meta().at("loss").as_double();
   } catch (const Error&) {
-    return std::nan("");
+    return {};
   }
 }
 

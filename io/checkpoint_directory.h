@@ -56,8 +56,7 @@ class VARVE_API CheckpointDirectory {
   std::string path_of(const std::string& name) const { return folder_ + "/" + name; }
   void write(const io::Container& container, int64_t step);
   void prune(int64_t saved_step);
-  bool opens(const Generation& generation) const;
-  double loss_of(const Generation& generation) const;
+  std::optional<double> loss_of(const Generation& generation) const;
   void report(const std::string& what) const;
 
   std::string folder_;

@@ -9,6 +9,7 @@
 #include <varve/core/cpu/threads.h>
 
 #include "tests/fixture.h"
+#include "tests/io/same.h"
 #include "tests/io/samples.h"
 #include "tests/io/temporary_folder.h"
 
@@ -22,15 +23,6 @@ Container of(NamedTensors tensors) { return {"state_dict", {}, std::move(tensors
 
 NamedTensors round_trip(const NamedTensors& tensors, Codec codec = Codec::none) {
   return Reader(from_memory(test::bytes_of(of(tensors), codec))).read().tensors;
-}
-
-void check_same(const NamedTensors& found, const NamedTensors& expected) {
-  REQUIRE(found.size() == expected.size());
-  for (size_t i = 0; i < found.size(); ++i) {
-    CAPTURE(expected[i].name);
-    CHECK(found[i].name == expected[i].name);
-    CHECK(identical(found[i].tensor, expected[i].tensor));
-  }
 }
 
 }  // namespace

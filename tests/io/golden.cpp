@@ -8,6 +8,7 @@
 
 #include "tests/fixture.h"
 #include "tests/io/golden/contents.h"
+#include "tests/io/same.h"
 
 using namespace varve;
 using namespace varve::test;
@@ -20,15 +21,6 @@ std::string path_of(std::string_view name) {
 
 std::string fingerprint_of(std::string_view name) {
   return to_string(io::Reader(path_of(name)).fingerprint());
-}
-
-void check_same(const NamedTensors& found, const NamedTensors& expected) {
-  REQUIRE(found.size() == expected.size());
-  for (size_t i = 0; i < found.size(); ++i) {
-    INFO(expected[i].name);
-    CHECK(found[i].name == expected[i].name);
-    CHECK(identical(found[i].tensor, expected[i].tensor));
-  }
 }
 
 bool share(const Tensor* a, const Tensor* b) { return a->value().storage == b->value().storage; }

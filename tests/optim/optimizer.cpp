@@ -208,7 +208,8 @@ TEST_CASE("what is frozen is not trained, and is again once it thaws") {
     nn::mse_loss(model(x.set_requires_grad()), zeros({4, 3})).backward();
     sgd.step();
     std::vector<bool> out;
-    for (size_t i = 0; i < before.size(); ++i) out.push_back(!test::identical(before[i], parameters(model)[i]));
+    for (size_t i = 0; i < before.size(); ++i)
+      out.push_back(!test::identical(before[i], parameters(model)[i]));
     return out;
   };
   const std::vector<bool> all(parameters(model).size(), true), none(all.size(), false);

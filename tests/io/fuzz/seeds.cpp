@@ -3,7 +3,6 @@
 
 #include <cstdio>
 #include <filesystem>
-#include <fstream>
 
 #include "tests/core/samples.h"
 #include "tests/io/forge.h"
