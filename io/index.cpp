@@ -138,11 +138,11 @@ void check_carried(const TensorEntry& t, int bits, const StorageEntry& s) {
                             t.offset, s.bytes));
 }
 
-void check_place(const TensorEntry& t, std::vector<StorageEntry>& storages, std::vector<bool>& whole) {
+void check_place(const TensorEntry& t, std::vector<StorageEntry>& storages) {
   if (t.storage >= storages.size()) throw Error(fmt::format("its storage {} does not exist", t.storage));
   StorageEntry& s = storages[t.storage];
   const ElementInfo& info = *info_of(t.element);
-  if (whole[t.storage]) throw Error("its storage is another's alone");
+  if (s.carried) throw Error("its storage is another's alone");
   if (info.dtype)
     check_view(t, info.bits / 8, s);
   else
@@ -150,10 +150,10 @@ void check_place(const TensorEntry& t, std::vector<StorageEntry>& storages, std:
   s.used = true;
   s.truths = s.truths || info.dtype == DType::boolean;
   if (!info.dtype) s.spare_bits = spare_bits(numel(t.shape), info.bits);
-  whole[t.storage] = !info.dtype;
+  s.carried = !info.dtype;
 }
 
-TensorEntry tensor_from(ByteReader& in, std::vector<StorageEntry>& storages, std::vector<bool>& whole) {
+TensorEntry tensor_from(ByteReader& in, std::vector<StorageEntry>& storages) {
   TensorEntry t;
   t.name = in.text();
   try {
@@ -165,7 +165,7 @@ TensorEntry tensor_from(ByteReader& in, std::vector<StorageEntry>& storages, std
     t.offset = in.number<int64_t>();
     for (Dims* dims : {&t.shape, &t.strides})
       for (int i = 0; i < rank; ++i) dims->push_back(in.number<int64_t>());
-    check_place(t, storages, whole);
+    check_place(t, storages);
   } catch (const Error& e) {
     throw Error(fmt::format("tensor '{}': {}", t.name, e.what()));
   }
@@ -173,9 +173,8 @@ TensorEntry tensor_from(ByteReader& in, std::vector<StorageEntry>& storages, std
 }
 
 void add_tensors(ByteReader in, Index& index) {
-  std::vector<bool> whole(index.storages.size());  // a carried tensor's
   while (in.left()) {
-    index.tensors.push_back(tensor_from(in, index.storages, whole));
+    index.tensors.push_back(tensor_from(in, index.storages));
     if (!index.by_name.emplace(index.tensors.back().name, index.by_name.size()).second)
       throw Error(fmt::format("tensor '{}' is there twice", index.tensors.back().name));
   }

@@ -33,9 +33,10 @@ struct StorageEntry {
   uint64_t stored_bytes = 0;
   size_t first_chunk = 0;  // in Index::chunks
   // Of the tensors that use it, not stored either.
-  bool used = false;    // by a tensor
-  bool truths = false;  // by one of bool: each of its bytes is 0 or 1
-  int spare_bits = 0;   // of its last byte, above what a carried tensor needs: they are zero
+  bool used = false;     // by a tensor
+  bool carried = false;  // by a carried one, which has it to itself
+  bool truths = false;   // by one of bool: each of its bytes is 0 or 1
+  int spare_bits = 0;    // of its last byte, above what a carried tensor needs: they are zero
 };
 
 // The bits of a header's critical features that this program knows, by number: a codec that a storage may
