@@ -11,7 +11,7 @@ using namespace varve::test;
 TEST_CASE("whatever a crash leaves of a save, it is the old file or the new one") {
   Findings found;
   const uint64_t seed = 1;
-  explore(found, seed, 30);
+  explore(found, seed, 10);
   CAPTURE(found.first);
   CHECK(found.violations == 0);
   CHECK(scenarios().size() >= 40);

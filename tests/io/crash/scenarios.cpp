@@ -197,6 +197,7 @@ void explore(Findings& findings, uint64_t seed, int samples, const Trial::Wrap& 
     Trial trial(scenario.name, findings, seed++, samples, wrap);
     scenario.run(trial);
     trial.finish();
+    if (findings.violations > 0) return;
   }
 }
 

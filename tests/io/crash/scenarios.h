@@ -11,7 +11,7 @@ struct Scenario {
 };
 std::vector<Scenario> scenarios();
 void add_checkpoints(std::vector<Scenario>& out);
-// Runs them all.
+// Runs them all, until one finds a violation.
 void explore(Findings& findings, uint64_t seed, int samples, const Trial::Wrap& wrap = {});
 
 }  // namespace varve::test
