@@ -1,5 +1,6 @@
-# Builds and runs the consumer one way: cmake -DWAY=find_package|add_subdirectory|pkg_config -DSOURCE=... -DBUILD=...
+# Builds and runs the consumer one way: cmake -DWAY=find_package|add_subdirectory|within|pkg_config -DSOURCE=... -DBUILD=...
 # -DWORK=... -DCXX=... -DARCH=... -DSHARED=ON|OFF -DLAUNCHER=... -P check.cmake
+# "within" is add_subdirectory without the build of varve: what it configures, compiles and installs, and is over in seconds.
 function(run)
   execute_process(COMMAND ${ARGN} COMMAND_ERROR_IS_FATAL ANY)
 endfunction()
@@ -7,7 +8,11 @@ endfunction()
 file(REMOVE_RECURSE ${WORK})
 file(MAKE_DIRECTORY ${WORK})
 set(here ${SOURCE}/tests/consumers)
-if(NOT WAY STREQUAL "add_subdirectory")
+set(folder ${WAY})
+if(WAY STREQUAL "within")
+  set(folder add_subdirectory)
+endif()
+if(NOT folder STREQUAL "add_subdirectory")
   run(${CMAKE_COMMAND} --install ${BUILD} --prefix ${WORK}/installed)
 endif()
 if(WAY STREQUAL "pkg_config")
@@ -18,10 +23,14 @@ if(WAY STREQUAL "pkg_config")
   separate_arguments(flags UNIX_COMMAND "${flags}")
   run(${CXX} ${here}/main.cpp -o ${WORK}/consumer ${flags})
 else()
-  run(${CMAKE_COMMAND} -S ${here}/${WAY} -B ${WORK}/build -G Ninja -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG=-O0 -DCMAKE_CXX_COMPILER=${CXX}
+  run(${CMAKE_COMMAND} -S ${here}/${folder} -B ${WORK}/build -G Ninja -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG=-O0 -DCMAKE_CXX_COMPILER=${CXX}
     -DCMAKE_PREFIX_PATH=${WORK}/installed -DVARVE_SOURCE=${SOURCE} -DVARVE_CPU_LEVELS=generic -DBUILD_SHARED_LIBS=${SHARED} ${LAUNCHER})  # quickly: one set of kernels, unoptimised
-  run(${CMAKE_COMMAND} --build ${WORK}/build --target consumer)
-  file(COPY ${WORK}/build/consumer DESTINATION ${WORK})
+  if(WAY STREQUAL "within")
+    run(${CMAKE_COMMAND} --build ${WORK}/build --target consumer_objects)
+  else()
+    run(${CMAKE_COMMAND} --build ${WORK}/build --target consumer)
+    file(COPY ${WORK}/build/consumer DESTINATION ${WORK})
+  endif()
 endif()
 if(WAY STREQUAL "find_package" AND NOT SHARED)  # a static varve hands zstd on, and says so where there is none
   execute_process(COMMAND ${CMAKE_COMMAND} -S ${here}/${WAY} -B ${WORK}/without_zstd -G Ninja -DCMAKE_CXX_COMPILER=${CXX}
@@ -30,12 +39,14 @@ if(WAY STREQUAL "find_package" AND NOT SHARED)  # a static varve hands zstd on, 
     message(FATAL_ERROR "configuring without zstd ended with ${status}, and said:\n${said}")
   endif()
 endif()
-if(WAY STREQUAL "add_subdirectory")  # which installs nothing that was not asked for
+if(WAY STREQUAL "within")  # which installs nothing that was not asked for
   run(${CMAKE_COMMAND} --install ${WORK}/build --prefix ${WORK}/unasked)
   file(GLOB_RECURSE unasked ${WORK}/unasked/*)
   if(unasked)
     message(FATAL_ERROR "installed from within another project: ${unasked}")
   endif()
 endif()
-set(ENV{LD_LIBRARY_PATH} ${WORK}/installed/lib:${WORK}/installed/lib/${ARCH})  # of a shared build
-run(${WORK}/consumer)
+if(NOT WAY STREQUAL "within")
+  set(ENV{LD_LIBRARY_PATH} ${WORK}/installed/lib:${WORK}/installed/lib/${ARCH})  # of a shared build
+  run(${WORK}/consumer)
+endif()
