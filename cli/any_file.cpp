@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <varve/core/error.h>
-#include <varve/io/durable.h>
 #include <varve/io/foreign/safetensors.h>
 #include <varve/io/state.h>
 
@@ -23,7 +22,7 @@ void write_any(const std::string& path, io::Container container, io::Codec codec
     throw Error(fmt::format(
         "convert: safetensors holds a state dict, this is a {}; convert it to .varve with --state first",
         container.kind));
-  io::durable_write(path, {}, [&](io::Sink& sink) { io::write_safetensors(sink, container); });
+  io::write_safetensors(path, container);
 }
 
 }  // namespace varve::cli

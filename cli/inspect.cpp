@@ -4,12 +4,15 @@
 #include <nlohmann/json.hpp>
 
 #include <varve/core/ops/copy.h>
+#include <varve/core/ops/make.h>
 #include <varve/core/ops/reduce.h>
+#include <varve/core/ops/views.h>
 #include <varve/io/foreign/safetensors.h>
 #include <varve/io/model.h>
 
 #include "any_file.h"
 #include "commands.h"
+#include "printable.h"
 
 namespace varve::cli {
 namespace {
@@ -55,6 +58,15 @@ Json json_of(const io::Meta& meta) {
       meta.value());
 }
 
+// What a container says of itself, without its bytes: each tensor is one zero, expanded.
+io::Container described(const io::Reader& reader) {
+  io::Container out{reader.kind(), reader.meta(), {}, {}, {}};
+  for (const io::TensorInfo& t : reader.tensors())
+    if (const auto dtype = io::info_of(t.element)->dtype)
+      out.tensors.add(t.name, expand(zeros({}, *dtype), t.shape));
+  return out;
+}
+
 Summary summary_of_varve(const io::SourcePtr& source, const Options& o) {
   const io::Reader reader(source);
   Summary s{"varve 1", reader.kind(), to_string(reader.fingerprint()), {}, source->size(), reader.meta(), {}};
@@ -65,7 +77,7 @@ Summary summary_of_varve(const io::SourcePtr& source, const Options& o) {
     s.rows.push_back(std::move(row));
   }
   if (s.kind != "model") return s;
-  const Model model(reader.read());
+  const Model model(described(reader));
   s.meta = io::MetaMap{{"inputs", io::MetaList(model.inputs().begin(), model.inputs().end())},
                        {"outputs", io::MetaList(model.outputs().begin(), model.outputs().end())}};
   if (o.graph) s.graph = to_string(model.graph(false).graph);
@@ -73,7 +85,7 @@ Summary summary_of_varve(const io::SourcePtr& source, const Options& o) {
 }
 
 Summary summary_of_safetensors(const io::SourcePtr& source, const Options& o) {
-  const io::Container c = io::read_safetensors(source);
+  const io::Container c = io::map_safetensors(source);
   Summary s{"safetensors", c.kind, {}, {}, source->size(), c.meta, {}};
   for (const auto& [name, tensor] : c.tensors) {
     io::TensorInfo info;
@@ -125,20 +137,20 @@ Json json_of(const Summary& s, const Options& o) {
 void print(const Summary& s, const Options& o) {
   fmt::print("{}: {}, {}, {} bytes\n", o.path, s.format, s.kind, s.bytes);
   if (!s.fingerprint.empty()) fmt::print("fingerprint {}\n", s.fingerprint);
-  if (!s.meta.is_null()) fmt::print("meta {}\n", json_of(s.meta).dump());
+  if (!s.meta.is_null()) fmt::print("meta {}\n", printable(json_of(s.meta).dump()));
   size_t width = 4;
-  for (const Row& row : s.rows) width = std::max(width, row.info.name.size());
+  for (const Row& row : s.rows) width = std::max(width, printable(row.info.name).size());
   fmt::print("{:<{}}  {:<8} {:<18} {:<5} {:>12}\n", "name", width, "dtype", "shape", "codec", "stored bytes");
   for (const Row& row : s.rows) {
     const io::TensorInfo& t = row.info;
-    fmt::print("{:<{}}  {:<8} {:<18} {:<5} {:>12}\n", t.name, width, io::info_of(t.element)->name,
+    fmt::print("{:<{}}  {:<8} {:<18} {:<5} {:>12}\n", printable(t.name), width, io::info_of(t.element)->name,
                to_string(t.shape), name_of(t.codec), t.stored_bytes);
     if (o.statistics)
       if (const auto found = statistics_of(row))
         fmt::print("  min {:.6g}  max {:.6g}  mean {:.6g}\n", found->min, found->max, found->mean);
     if (o.values && row.tensor) fmt::print("{}\n", to_string(*row.tensor));
   }
-  if (!s.graph.empty()) fmt::print("\ngraph (eval)\n{}", s.graph);
+  if (!s.graph.empty()) fmt::print("\ngraph (eval)\n{}", printable(s.graph, true));
 }
 
 int inspect(const Options& o) {

@@ -1,17 +1,15 @@
 // varve: looks into model files, checks, compares, converts and runs them.
-#include <algorithm>
 #include <cstdio>
 #include <string>
 
 #include "commands.h"
+#include "printable.h"
 
 namespace {
 
-// One line on stderr; what a file says may hold line ends, and worse.
-int refuse(std::string what) {
-  std::replace_if(
-      what.begin(), what.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }, ' ');
-  std::fprintf(stderr, "varve: %s\n", what.c_str());
+// One line on stderr.
+int refuse(const std::string& what) {
+  std::fprintf(stderr, "varve: %s\n", varve::cli::printable(what).c_str());
   return 2;
 }
 

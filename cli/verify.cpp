@@ -5,6 +5,7 @@
 
 #include "any_file.h"
 #include "commands.h"
+#include "printable.h"
 
 namespace varve::cli {
 namespace {
@@ -23,7 +24,7 @@ int verify(const std::string& path) {
     }
     return 0;
   } catch (const Error& e) {  // with path, offset and tensor
-    fmt::print(stderr, "varve: {}\n", e.what());
+    fmt::print(stderr, "varve: {}\n", printable(e.what()));
     return 1;
   }
 }

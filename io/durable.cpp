@@ -137,14 +137,12 @@ class Saving {
   // A new file beside the target under a name of its own; gone with this object unless it was renamed.
   class Temporary : public Sink {
    public:
-    explicit Temporary(Saving& saving)
-        : descriptor(saving.files(), create(saving)), saving_(saving), needed_(saving.options_.bytes) {}
+    explicit Temporary(Saving& saving) : descriptor(saving.files(), create(saving)), saving_(saving) {}
     ~Temporary() override { discard(); }
     Temporary(const Temporary&) = delete;
     Temporary& operator=(const Temporary&) = delete;
     void write(std::span<const std::byte> bytes) override {
       written_ += bytes.size();
-      needed_ = std::max(needed_, written_);
       while (!bytes.empty()) {
         const int64_t wrote = saving_.files().write(*descriptor, bytes);
         if (wrote == -EINTR) continue;
@@ -159,7 +157,7 @@ class Saving {
       saving_.fail(
           code,
           fmt::format("cannot {} the new file of {} bytes; the old one, if any, is untouched{}; {}", step,
-                      needed_, discard() ? "" : fmt::format(", {} is left behind", left), remedy(code)));
+                      needed(), discard() ? "" : fmt::format(", {} is left behind", left), remedy(code)));
     }
     std::string name;
     Descriptor descriptor;
@@ -183,8 +181,14 @@ class Saving {
       const int code = discarded.empty() ? 0 : saving_.files().remove(**saving_.folder_, discarded);
       return code == 0 || code == -ENOENT;
     }
+    // How many bytes, as well as it is known.
+    std::string needed() const {
+      const auto& [bytes, files, at_most] = saving_.options_;
+      if (bytes == 0 && at_most > written_) return fmt::format("at most {}", at_most);
+      return fmt::format("{}", std::max(bytes, written_));
+    }
     Saving& saving_;
-    uint64_t needed_, written_ = 0;
+    uint64_t written_ = 0;
   };
 
   std::string path_;

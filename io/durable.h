@@ -13,6 +13,7 @@ namespace varve::io {
 struct DurableOptions {
   uint64_t bytes = 0;  // how many will be written, where that is known: room for them is reserved first
   FileSystem* files = &system_files();
+  uint64_t at_most = 0;  // where it is not, how many it can be, for messages
 };
 
 // Makes what `content` writes the file at `path`. It is written beside the old file under a name of its own

@@ -178,9 +178,8 @@ void write_storages(Output& out, Content& content) {
   }
 }
 
-// Of the whole file, where that is known before it is written: 0 with a codec.
+// Of the whole file; with codecs as many as it can be.
 uint64_t bytes_of(Content& content) {
-  if (content.index.critical_features() != 0) return 0;
   uint64_t index = encode_index(content.index).size();
   for (const StorageEntry& s : content.index.storages) index += chunks_of(s.bytes) * sizeof(ChunkRecord);
   return round_up(content.index.lay_out(), kSmallAlignment) + index + sizeof(Footer);
@@ -221,7 +220,9 @@ void write(const std::string& path, const Container& container, const WriteOptio
 void write(const std::string& path, const Container& container, const WriteOptions& options,
            FileSystem& files) {
   Content content = content_of(container, options.codec);
-  durable_write(path, {bytes_of(content), &files}, [&](Sink& sink) { write_content(sink, content); });
+  const uint64_t bytes = bytes_of(content);
+  const bool known = content.index.critical_features() == 0;
+  durable_write(path, {known ? bytes : 0, &files, bytes}, [&](Sink& sink) { write_content(sink, content); });
 }
 
 }  // namespace varve::io

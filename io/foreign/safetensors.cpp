@@ -5,8 +5,7 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
-#include <cstring>
+#include <cstdint>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <unordered_set>
@@ -15,8 +14,8 @@
 #include <varve/core/graph.h>
 #include <varve/core/ops/copy.h>
 #include <varve/core/record.h>
+#include <varve/io/durable.h>
 #include <varve/io/layout.h>
-#include <varve/io/loading.h>
 
 namespace varve::io {
 namespace {
@@ -179,6 +178,18 @@ std::vector<Entry> entries_from(const Json& header, uint64_t data_bytes, Meta& m
   return entries;
 }
 
+// An entry's bytes: where they lie in `memory`, the source's, if they can be used there; else read.
+std::shared_ptr<Storage> storage_of(const Entry& e, const SourcePtr& source, uint64_t offset,
+                                    std::span<std::byte> memory) {
+  const uint64_t bytes = e.end - e.begin;
+  const auto size = static_cast<uintptr_t>(std::max(info_of(e.element)->bits / 8, 1));
+  if (std::byte* at = memory.data() + offset; !memory.empty() && reinterpret_cast<uintptr_t>(at) % size == 0)
+    return std::make_shared<Storage>(cpu_backend(), at, bytes, source);
+  auto storage = std::make_shared<Storage>(cpu_backend(), bytes);
+  source->read_at(offset, {storage->data(), bytes});
+  return storage;
+}
+
 void add(const Entry& e, const std::shared_ptr<Storage>& storage, Container& out) {
   const auto& [name, bits, planes, dtype] = *info_of(e.element);
   const std::span<const std::byte> bytes(storage->data(), storage->bytes());
@@ -216,6 +227,7 @@ Piece piece_of(const std::string& name, ElementKind element, const Shape& shape)
 }
 
 std::vector<Piece> pieces_of(const Container& container) {
+  Trace::forbid_reading("save");
   std::vector<Piece> pieces;
   for (const auto& [name, tensor] : container.tensors) {
     const NoGrad guard;
@@ -279,14 +291,16 @@ std::string header_of(const Container& container, const std::vector<Piece>& piec
 }  // namespace
 
 bool is_safetensors(const Source& source) {
-  if (source.size() < kLengthBytes + 2) return false;
-  const uint64_t length = header_bytes(source);
-  std::byte first{};
-  source.read_at(kLengthBytes, {&first, 1});
-  return length <= kMostHeaderBytes && length <= source.size() - kLengthBytes && first == std::byte{'{'};
+  std::array<char, kLengthBytes + 1> begin{};
+  const auto there = std::span(begin).first(std::min<uint64_t>(begin.size(), source.size()));
+  source.read_at(0, std::as_writable_bytes(there));
+  if (begin[kLengthBytes] == '{') return true;
+  return source.name().ends_with(".safetensors") && !std::string_view(begin.data() + 1).starts_with("VRV");
 }
 
-Container read_safetensors(const SourcePtr& source) {
+namespace {
+
+Container read_from(const SourcePtr& source, std::span<std::byte> memory) {
   const uint64_t size = source->size(), length = header_bytes(*source);
   const auto fail = [&](uint64_t at, const std::string& found) {
     throw FormatError(source->name(), at, found);
@@ -300,9 +314,7 @@ Container read_safetensors(const SourcePtr& source) {
   try {
     if (!text.starts_with('{')) throw Error("the header does not begin with '{'");
     for (const Entry& e : entries_from(parse(text), size - data, out.meta)) {
-      auto storage = std::make_shared<Storage>(cpu_backend(), e.end - e.begin);
-      source->read_at(data + e.begin, {storage->data(), storage->bytes()});
-      add(e, storage, out);
+      add(e, storage_of(e, source, data + e.begin, memory), out);
     }
   } catch (const FormatError&) {
     throw;
@@ -314,14 +326,29 @@ Container read_safetensors(const SourcePtr& source) {
   return out;
 }
 
-void write_safetensors(Sink& sink, const Container& container) {
-  Trace::forbid_reading("save");
-  const std::vector<Piece> pieces = pieces_of(container);
-  const std::string header = header_of(container, pieces);
+void write_pieces(Sink& sink, const std::string& header, const std::vector<Piece>& pieces) {
   const uint64_t length = header.size();
   sink.write(std::as_bytes(std::span(&length, 1)));
   sink.write(std::as_bytes(std::span(header)));
   for (const Piece& p : pieces) sink.write(p.bytes);
+}
+
+}  // namespace
+
+Container read_safetensors(const SourcePtr& source) { return read_from(source, {}); }
+Container map_safetensors(const SourcePtr& source) { return read_from(source, source->memory()); }
+
+void write_safetensors(Sink& sink, const Container& container) {
+  const std::vector<Piece> pieces = pieces_of(container);
+  write_pieces(sink, header_of(container, pieces), pieces);
+}
+
+void write_safetensors(const std::string& path, const Container& container) {
+  const std::vector<Piece> pieces = pieces_of(container);
+  const std::string header = header_of(container, pieces);
+  uint64_t bytes = kLengthBytes + header.size();
+  for (const Piece& p : pieces) bytes += p.bytes.size();
+  durable_write(path, {bytes}, [&](Sink& sink) { write_pieces(sink, header, pieces); });
 }
 
 }  // namespace varve::io

@@ -10,6 +10,8 @@
 #include <vector>
 
 #include <varve/core/error.h>
+#include <varve/core/ops/make.h>
+#include <varve/io/container.h>
 #include <varve/io/durable.h>
 
 #include "tests/io/crash/forwarding.h"
@@ -300,16 +302,39 @@ TEST_CASE("through a link to another folder, that folder is the one that is sync
   CHECK(std::filesystem::equivalent(files.synced[0], folder / "files"));
 }
 
-TEST_CASE("where the size is not known before, an error says how far it came") {
-  class Full : public Forwarding {
-   public:
-    Full() : Forwarding(system_files()) {}
-    int64_t write(int file, std::span<const std::byte> bytes) override {
-      return bytes.size() > 5 ? -ENOSPC : next_.write(file, bytes);
-    }
-  };
+namespace {
+class NoRoom : public Forwarding {
+ public:
+  NoRoom() : Forwarding(system_files()) {}
+  int64_t write(int file, std::span<const std::byte> bytes) override {
+    return bytes.size() > 5 ? -ENOSPC : next_.write(file, bytes);
+  }
+};
+}  // namespace
+
+TEST_CASE("an error says how many bytes a file needs, or at most needs with a codec") {
+  Container c{"state_dict", {}, {}, {}, {}};
+  c.tensors.add("weight", zeros({5000}));
+  c.tensors.add("bias", ones({3}));
   const TemporaryFolder folder;
-  Full files;
+  NoRoom files;
+  write(folder / "plain", c);
+  const auto plain = std::filesystem::file_size(folder / "plain");
+  const auto message = [&](Codec codec) {
+    return message_of<IoError>([&] { write(folder / "a", c, {codec}, files); });
+  };
+  CHECK(contains(message(Codec::none), "the new file of " + std::to_string(plain) + " bytes"));
+  const std::string coded = message(Codec::zstd), phrase = "the new file of at most ";
+  REQUIRE(contains(coded, phrase));
+  const auto bound = std::stoull(coded.substr(coded.find(phrase) + phrase.size()));
+  write(folder / "coded", c, {Codec::zstd});
+  CHECK(bound > std::filesystem::file_size(folder / "coded"));
+  CHECK(bound < plain + 100);
+}
+
+TEST_CASE("where the size is not known before, an error says how far it came") {
+  const TemporaryFolder folder;
+  NoRoom files;
   const auto save = [&] {
     durable_write(folder / "a", {0, &files}, [](Sink& sink) {
       sink.write(test::bytes_of("12345"));
