@@ -41,17 +41,20 @@ Bytes storages_section(const std::vector<StorageEntry>& storages) {
   return out.take();
 }
 
-Bytes tensors_section(const std::vector<TensorEntry>& tensors) {
+// `storage` is the number that its storage has here.
+void add_tensor(ByteWriter& out, const TensorEntry& t, uint64_t storage) {
+  out.text(t.name);
+  out.number(static_cast<uint8_t>(t.element));
+  out.number(static_cast<uint8_t>(t.shape.rank()));
+  out.number(storage);
+  out.number(t.offset);
+  for (const int64_t d : t.shape) out.number(d);
+  for (const int64_t d : t.strides) out.number(d);
+}
+
+Bytes tensors_section(const Index& index) {
   ByteWriter out;
-  for (const TensorEntry& t : tensors) {
-    out.text(t.name);
-    out.number(static_cast<uint8_t>(t.element));
-    out.number(static_cast<uint8_t>(t.shape.rank()));
-    out.number(t.storage);
-    out.number(t.offset);
-    for (const int64_t d : t.shape) out.number(d);
-    for (const int64_t d : t.strides) out.number(d);
-  }
+  for (const TensorEntry& t : index.tensors) add_tensor(out, t, t.storage);
   return out.take();
 }
 
@@ -227,7 +230,7 @@ Bytes encode_index(const Index& index) {
   add_section(out, "storages", true, storages_section(index.storages));
   const auto chunks = std::as_bytes(std::span(index.chunks));
   add_section(out, "chunks", true, {chunks.begin(), chunks.end()});
-  add_section(out, "tensors", true, tensors_section(index.tensors));
+  add_section(out, "tensors", true, tensors_section(index));
   for (const Section& s : index.unknown) add_section(out, s.name, false, s.bytes);
   return out.take();
 }
@@ -267,24 +270,22 @@ Fingerprint fingerprint_of(const Index& index) {
   std::iota(order.begin(), order.end(), size_t{0});
   std::sort(order.begin(), order.end(),
             [&](size_t a, size_t b) { return index.tensors[a].name < index.tensors[b].name; });
-  std::vector<TensorEntry> tensors;
   std::unordered_map<uint64_t, uint64_t> numbers;  // of storages, by their first tensor
-  ByteWriter storages;
+  ByteWriter tensors, storages;
   for (const size_t i : order) {
-    TensorEntry t = index.tensors[i];
+    const TensorEntry& t = index.tensors[i];
     const StorageEntry& s = index.storages[t.storage];
     const auto [number, is_new] = numbers.try_emplace(t.storage, numbers.size());
-    t.storage = number->second;
+    add_tensor(tensors, t, number->second);
     if (is_new) {
       storages.number(s.bytes);
       for (uint64_t c = 0; c < chunks_of(s.bytes); ++c)
         storages.number(index.chunks[s.first_chunk + c].checksum);
     }
-    tensors.push_back(std::move(t));
   }
   ByteWriter all;
   all.counted(meta_section(index));
-  all.counted(tensors_section(tensors));
+  all.counted(tensors.take());
   all.counted(storages.take());
   return fingerprint(all.take());
 }

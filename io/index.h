@@ -2,6 +2,7 @@
 // Encoded as sections by name, so that a reader may skip what it does not know, where the section allows it.
 #pragma once
 
+#include <deque>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -48,7 +49,7 @@ struct VARVE_API Index {
   Meta meta;
   std::vector<StorageEntry> storages;  // in the order they lie in the file
   std::vector<ChunkRecord> chunks;     // of all storages, in that order
-  std::vector<TensorEntry> tensors;
+  std::deque<TensorEntry> tensors;     // grown piece by piece: few bytes of a file may list one
   std::vector<Section> unknown;
   std::unordered_map<std::string, size_t> by_name;  // which of the tensors; filled by decode_index
 

@@ -80,6 +80,7 @@ Fingerprint Reader::fingerprint() const { return fingerprint_of(*index_); }
 
 std::vector<TensorInfo> Reader::tensors() const {
   std::vector<TensorInfo> out;
+  out.reserve(index_->tensors.size());
   for (const TensorEntry& t : index_->tensors) {
     const StorageEntry& s = index_->storages[t.storage];
     out.push_back(

@@ -60,7 +60,6 @@ Content content_of(const Container& container, Codec codec) {
   content.index.kind = container.kind;
   content.index.meta = container.meta;
   content.index.unknown = container.unknown;
-  content.index.tensors.reserve(container.tensors.size() + container.carried.size());
   content.index.storages.reserve(blocks.blocks.size() + container.carried.size());
   content.blocks.reserve(blocks.blocks.size() + container.carried.size());
   for (const Block& block : blocks.blocks) add_storage(content, block, codec);
