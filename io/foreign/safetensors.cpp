@@ -182,9 +182,12 @@ std::vector<Entry> entries_from(const Json& header, uint64_t data_bytes, Meta& m
 std::shared_ptr<Storage> storage_of(const Entry& e, const SourcePtr& source, uint64_t offset,
                                     std::span<std::byte> memory) {
   const uint64_t bytes = e.end - e.begin;
-  const auto size = static_cast<uintptr_t>(std::max(info_of(e.element)->bits / 8, 1));
-  if (std::byte* at = memory.data() + offset; !memory.empty() && reinterpret_cast<uintptr_t>(at) % size == 0)
-    return std::make_shared<Storage>(cpu_backend(), at, bytes, source);
+  if (!memory.empty()) {
+    std::byte* at = memory.data() + offset;
+    const auto size = static_cast<uintptr_t>(std::max(info_of(e.element)->bits / 8, 1));
+    if (reinterpret_cast<uintptr_t>(at) % size == 0)
+      return std::make_shared<Storage>(cpu_backend(), at, bytes, source);
+  }
   auto storage = std::make_shared<Storage>(cpu_backend(), bytes);
   source->read_at(offset, {storage->data(), bytes});
   return storage;
