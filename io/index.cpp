@@ -134,8 +134,9 @@ void check_view(const TensorEntry& t, int64_t size, const StorageEntry& s) {
 
 // A carried tensor has a storage to itself, row-major.
 void check_carried(const TensorEntry& t, int bits, const StorageEntry& s) {
+  const auto needed =
+      static_cast<uint64_t>(packed_bytes(numel(t.shape), bits));  // throws if the sizes overflow
   if (t.strides != contiguous_strides(t.shape)) throw Error("its strides are not row-major");
-  const auto needed = static_cast<uint64_t>(packed_bytes(numel(t.shape), bits));
   if (s.used || t.offset != 0 || needed != s.bytes)
     throw Error(fmt::format("{} bytes at {} are not all of a storage of its own, which has {}", needed,
                             t.offset, s.bytes));

@@ -92,6 +92,7 @@ TEST_CASE("views that leave their storage are refused by name") {
       view({64}, {1}, 1, ElementKind::i4),
       view({kHuge}, {1}, 0, ElementKind::i4),
       view({kHuge}, {1}, 0, ElementKind::complex128),
+      view({4, kHuge}, {1, 1}, 0, ElementKind::complex64),
       view({3}, {1}, 0, ElementKind::complex64),  // not all of its storage
       view({2}, {1}, 16, ElementKind::complex64),
       view({0}, {1}, 0, ElementKind::complex64),
