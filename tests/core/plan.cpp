@@ -2,10 +2,7 @@
 // when something differs.
 #include <doctest/doctest.h>
 
-#include <atomic>
-#include <cstdlib>
 #include <cstring>
-#include <new>
 #include <thread>
 
 #include <varve/core/cpu/threads.h>
@@ -23,31 +20,9 @@
 #include <varve/core/plan.h>
 #include <varve/core/record.h>
 
+#include "tests/allocations.h"
+
 using namespace varve;
-
-namespace {
-std::atomic<int64_t> allocations{0};
-
-void* counted(size_t bytes, size_t alignment = alignof(std::max_align_t)) {
-  ++allocations;
-  void* p =
-      std::aligned_alloc(alignment, (std::max<size_t>(bytes, 1) + alignment - 1) / alignment * alignment);
-  if (!p) throw std::bad_alloc();
-  return p;
-}
-}  // namespace
-
-// Every allocation of this program is counted; free() takes back what aligned_alloc gave.
-void* operator new(size_t bytes) { return counted(bytes); }
-void* operator new(size_t bytes, std::align_val_t a) { return counted(bytes, static_cast<size_t>(a)); }
-void* operator new(size_t bytes, const std::nothrow_t&) noexcept {
-  ++allocations;
-  return std::malloc(std::max<size_t>(bytes, 1));
-}
-void operator delete(void* p) noexcept { std::free(p); }
-void operator delete(void* p, size_t) noexcept { std::free(p); }
-void operator delete(void* p, std::align_val_t) noexcept { std::free(p); }
-void operator delete(void* p, size_t, std::align_val_t) noexcept { std::free(p); }
 
 namespace {
 
@@ -111,9 +86,9 @@ TEST_CASE("a replay allocates nothing") {
   auto step = compile([&](const Tensor& x, const Tensor& y) { planned.step(x, y); });
   const Tensor x = batch(1), y = targets(1);
   step(x, y), step(x, y);
-  const int64_t before = allocations;
+  const int64_t before = test::allocations.count;
   for (int i = 0; i < 10; ++i) step(x, y);
-  CHECK(allocations == before);
+  CHECK(test::allocations.count == before);
   CHECK(step.plans()[0]->arena_bytes() > 0);
 }
 

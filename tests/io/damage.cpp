@@ -2,48 +2,16 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
-#include <atomic>
-#include <cerrno>
-#include <cstdlib>
 #include <cstring>
-#include <new>
 #include <string>
 
+#include "tests/allocations.h"
 #include "tests/io/forge.h"
 #include "tests/io/samples.h"
 
 using namespace varve;
 using namespace varve::io;
 using namespace varve::test;
-
-namespace {
-std::atomic<size_t> largest{0};  // piece of memory that this program asked for
-
-[[gnu::noinline]] void* noted(size_t bytes, size_t alignment = alignof(std::max_align_t)) {
-  for (size_t seen = largest; bytes > seen && !largest.compare_exchange_weak(seen, bytes);) {
-  }
-  return std::aligned_alloc(alignment, (std::max<size_t>(bytes, 1) + alignment - 1) / alignment * alignment);
-}
-void* noted_or_throw(size_t bytes, size_t alignment = alignof(std::max_align_t)) {
-  if (void* memory = noted(bytes, alignment)) return memory;
-  throw std::bad_alloc();
-}
-// Not inline: g++ 12 would see new and free() and take them for a mistake.
-[[gnu::noinline]] void give_back(void* memory) noexcept { std::free(memory); }
-}  // namespace
-
-// Every allocation is looked at: by new, and for tensors by posix_memalign; free() takes all back.
-void* operator new(size_t bytes) { return noted_or_throw(bytes); }
-void* operator new(size_t bytes, std::align_val_t a) { return noted_or_throw(bytes, static_cast<size_t>(a)); }
-void* operator new(size_t bytes, const std::nothrow_t&) noexcept { return noted(bytes); }
-void operator delete(void* p) noexcept { give_back(p); }
-void operator delete(void* p, size_t) noexcept { give_back(p); }
-void operator delete(void* p, std::align_val_t) noexcept { give_back(p); }
-void operator delete(void* p, size_t, std::align_val_t) noexcept { give_back(p); }
-extern "C" int posix_memalign(void** out, size_t alignment, size_t bytes) {
-  *out = noted(bytes, alignment);
-  return *out ? 0 : ENOMEM;
-}
 
 namespace {
 
@@ -116,7 +84,7 @@ TEST_CASE("bits flipped beneath right checksums do no harm") {
     const Bytes sound = test::bytes_of(sample(), codec);
     const size_t most = 4 * sound.size() + (size_t{16} << 20);
     size_t read = 0;
-    largest = 0;
+    allocations.largest = 0;
     for (size_t i = 0; i < sound.size(); ++i)
       for (int bit = 0; bit < 8; ++bit) {
         Bytes file = sound;
@@ -129,8 +97,8 @@ TEST_CASE("bits flipped beneath right checksums do no harm") {
         } catch (const FormatError&) {
         }
       }
-    CHECK(largest > sound.size());  // it is looked at
-    CHECK(largest <= most);
+    CHECK(allocations.largest > sound.size());  // it is looked at
+    CHECK(allocations.largest <= most);
     CHECK(read > 0);
     CHECK(read < sound.size() * 8);
   }

@@ -1,0 +1,17 @@
+// What a test's program asks memory for: by new, and for tensors by posix_memalign. For those that link
+// allocations.cpp.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+namespace varve::test {
+
+struct Allocations {
+  std::atomic<int64_t> count{0};
+  std::atomic<size_t> largest{0};  // piece of memory
+};
+extern Allocations allocations;
+
+}  // namespace varve::test
