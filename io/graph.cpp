@@ -197,13 +197,6 @@ Meta to_meta(const Dims& dims) {
   return out;
 }
 
-Meta to_meta(const Specs& specs) {
-  MetaList out;
-  for (const Spec& s : specs)
-    out.emplace_back(MetaMap{{"dtype", Meta(name_of(s.dtype))}, {"shape", to_meta(s.shape)}});
-  return out;
-}
-
 Meta to_meta(const Attributes& attributes) {
   MetaMap out;
   for (const auto& [name, value] : attributes)
@@ -235,15 +228,6 @@ std::vector<uint32_t> numbers_from(const Meta& meta, size_t defined) {
 Dims dims_from(const Meta& meta) {
   Dims out;
   for (const Meta& m : meta.as_list()) out.push_back(m.as_int());
-  return out;
-}
-
-Specs specs_from(const Meta& meta) {
-  Specs out;
-  for (const Meta& m : meta.as_list()) {
-    out.push_back({dtype_named(m.at("dtype").as_string()), dims_from(m.at("shape"))});
-    numel(out.back().shape);  // throws where its bytes could not be counted
-  }
   return out;
 }
 
@@ -307,6 +291,22 @@ SizedGraph::Fit fit_from(const Meta& meta, const SizedGraph& sized) {
 }
 
 }  // namespace
+
+Meta to_meta(const Specs& specs) {
+  MetaList out;
+  for (const Spec& s : specs)
+    out.emplace_back(MetaMap{{"dtype", Meta(name_of(s.dtype))}, {"shape", to_meta(s.shape)}});
+  return out;
+}
+
+Specs specs_from(const Meta& meta) {
+  Specs out;
+  for (const Meta& m : meta.as_list()) {
+    out.push_back({dtype_named(m.at("dtype").as_string()), dims_from(m.at("shape"))});
+    numel(out.back().shape);  // throws where its bytes could not be counted
+  }
+  return out;
+}
 
 Meta to_meta(const SizedGraph& sized) {
   const Graph& graph = sized.graph;

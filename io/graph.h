@@ -45,6 +45,9 @@ VARVE_API Graph renumbered(Graph graph);
 // The call that first uses a value, as text; for messages.
 VARVE_API std::string user_of(const Graph& graph, uint32_t value);
 
+VARVE_API Meta to_meta(const Specs& specs);
+// Their reverse; an Error where a dtype is unknown or a shape has too many elements.
+VARVE_API Specs specs_from(const Meta& meta);
 // Everything but the captured tensors.
 VARVE_API Meta to_meta(const SizedGraph& graph);
 // The graph of that Meta, whose captured tensors (undefined as yet) have these specs. Every value is inferred

@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <span>
 
-#include <varve/core/dtype.h>
 #include <varve/core/ops/make.h>
 #include <varve/core/record.h>
 #include <varve/io/graph.h>
@@ -12,17 +11,6 @@
 using namespace varve;
 
 namespace {
-
-Specs specs_from(const io::Meta& meta) {
-  Specs specs;
-  for (const io::Meta& m : meta.as_list()) {
-    Dims shape;
-    for (const io::Meta& d : m.at("shape").as_list()) shape.push_back(d.as_int());
-    specs.push_back({dtype_named(m.at("dtype").as_string()), shape});
-    numel(shape);
-  }
-  return specs;
-}
 
 void run_if_small(const io::SizedGraph& sized) {
   size_t bytes = 0;
@@ -52,7 +40,7 @@ extern "C" size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size, size_t max
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   try {
     const io::Meta meta = io::decode(std::as_bytes(std::span(data, size)));
-    const Specs captured = specs_from(meta.at("captured"));
+    const Specs captured = io::specs_from(meta.at("captured"));
     const io::SizedGraph sized = io::graph_from(meta.at("graph"), captured);
     const io::Meta again = to_meta(sized);
     fuzz::require(to_meta(io::graph_from(again, captured)) == again, "a graph comes back from its Meta");

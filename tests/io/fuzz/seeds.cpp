@@ -46,13 +46,9 @@ void add_file(Seeds& seeds, const Bytes& file) {
 
 // What the target takes: the graph and the specs of its captured tensors.
 Bytes encoded(const SizedGraph& sized) {
-  MetaList captured;
-  for (const Graph::Captured& c : sized.graph.captured) {
-    const Spec& spec = sized.graph.values[c.value];
-    captured.emplace_back(MetaMap{{"dtype", Meta(name_of(spec.dtype))},
-                                  {"shape", MetaList(spec.shape.begin(), spec.shape.end())}});
-  }
-  return encode(MetaMap{{"captured", std::move(captured)}, {"graph", to_meta(sized)}});
+  Specs captured;
+  for (const Graph::Captured& c : sized.graph.captured) captured.push_back(sized.graph.values[c.value]);
+  return encode(MetaMap{{"captured", to_meta(captured)}, {"graph", to_meta(sized)}});
 }
 
 // An input that nothing uses, so that there is a batch, and one call of captured tensors.
