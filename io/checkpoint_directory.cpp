@@ -164,6 +164,13 @@ std::vector<CheckpointDirectory::Generation> CheckpointDirectory::generations() 
   return all;
 }
 
+bool CheckpointDirectory::is_gone(const Generation& generation) const {
+  io::FileSystem& files = *options_.files;
+  const io::Descriptor folder(files, files.open_folder(folder_));
+  io::FileStatus status;
+  return *folder >= 0 && files.status(*folder, generation.name, status) == -ENOENT;
+}
+
 std::optional<CheckpointDirectory::Resumed> CheckpointDirectory::resume_latest() {
   wait();
   const std::vector<Generation> all = generations();
@@ -173,6 +180,7 @@ std::optional<CheckpointDirectory::Resumed> CheckpointDirectory::resume_latest()
     try {
       return Resumed{detail::checkpoint_of(path, io::Reader(options_.files->open(path)).read()), path};
     } catch (const Error& e) {
+      if (is_gone(g)) return resume_latest();  // pruned by another saver: then a newer one is there
       skipped_.insert(g.name);
       report(fmt::format("skipped a generation that is not whole: {}", e.what()));
       skipped += fmt::format("\n  {}", e.what());

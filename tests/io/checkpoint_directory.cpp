@@ -6,7 +6,9 @@
 
 #include <cmath>
 #include <limits>
+#include <map>
 #include <thread>
+#include <utility>
 
 #include <varve/core/ops/make.h>
 #include <varve/core/ops/reduce.h>
@@ -197,6 +199,66 @@ TEST_CASE("savers of one folder do each other no harm") {
   for (std::thread& saver : savers) saver.join();
   CheckpointDirectory directory(folder / "c");
   CHECK(directory.resume_latest()->checkpoint.step == 43);
+}
+
+TEST_CASE("a generation that another saver prunes while it is looked for is no loss") {
+  // Before the first open another saver saves a newer one, which prunes all others.
+  class Pruning : public test::Forwarding {
+   public:
+    explicit Pruning(std::function<void()> other)
+        : Forwarding(io::system_files()), other_(std::move(other)) {}
+    io::SourcePtr open(const std::string& path) override {
+      if (other_) std::exchange(other_, {})();
+      return next_.open(path);
+    }
+
+   private:
+    std::function<void()> other_;
+  };
+  const TemporaryFolder folder;
+  CheckpointDirectory other(folder / "c", {.keep_last = 1});
+  other.save(at_step(1));
+  Pruning files([&] { other.save(at_step(2)); });
+  Reports reports;
+  CheckpointDirectoryOptions options = reports.options();
+  options.files = &files;
+  const auto found = CheckpointDirectory(folder / "c", options).resume_latest();
+  REQUIRE(found);
+  CHECK(found->checkpoint.step == 2);
+  CHECK(reports.all.empty());
+
+  // One that is there and cannot be opened is another matter.
+  std::filesystem::create_symlink("nowhere", path_of(folder / "c", 3));
+  CHECK(CheckpointDirectory(folder / "c", reports.options()).resume_latest()->checkpoint.step == 2);
+  CHECK(reports.all.size() == 1);
+}
+
+TEST_CASE("the folder's name is synced in its parent, whether it was there or not") {
+  class Watching : public test::Forwarding {
+   public:
+    Watching() : Forwarding(io::system_files()) {}
+    int open_folder(const std::string& path) override {
+      const int folder = Forwarding::open_folder(path);
+      paths_[folder] = std::filesystem::canonical(path);
+      return folder;
+    }
+    int sync(int descriptor) override {
+      synced.push_back(paths_[descriptor]);
+      return Forwarding::sync(descriptor);
+    }
+    std::vector<std::string> synced;
+
+   private:
+    std::map<int, std::string> paths_;
+  };
+  const TemporaryFolder folder;
+  for (const char* name : {"/c", "/c", "/d/"}) {
+    Watching files;
+    CheckpointDirectoryOptions options;
+    options.files = &files;
+    CheckpointDirectory(std::string(folder / "") + name, options);
+    CHECK(files.synced == std::vector<std::string>{std::filesystem::canonical(folder / "")});
+  }
 }
 
 TEST_CASE("options and folders that make no sense are refused") {
