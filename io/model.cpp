@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -175,8 +176,14 @@ size_t Model::add_constant(const Tensor& tensor) {
   return static_cast<size_t>(found - constants_.begin());
 }
 
-// Both modes take and give what the names say.
+// Both modes take and give what the names say, each of which is something and names one thing.
 void Model::check_ends() const {
+  for (const auto* names : {&inputs_, &outputs_}) {
+    const std::set<std::string> distinct(names->begin(), names->end());
+    if (distinct.size() != names->size() || distinct.contains(""))
+      throw Error(fmt::format("model: the names '{}' are not distinct, or one is empty; name each {}",
+                              fmt::join(*names, "', '"), names == &inputs_ ? "input" : "output"));
+  }
   for (const Side* side : {&train_, &eval_}) {
     const Graph& graph = side->graph.graph;
     if (graph.inputs.size() != inputs_.size() || graph.outputs.size() != outputs_.size())

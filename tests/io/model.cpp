@@ -325,6 +325,11 @@ TEST_CASE("several inputs and outputs, names and constants are kept") {
                  "'right' is f32[1, 3]; required is f32[1, 4]"));
   CHECK(contains(message_of([&] { trace_model(two, {in[0]}); }), "1 inputs given, 2 required"));
   CHECK(contains(message_of([&] { trace_model(two, in, {0, {"left"}, {}}); }), "1 inputs"));
+  CHECK(contains(message_of([&] {
+                   trace_model(two, in, {0, {"x", "x"}, {}});
+                 }),
+                 "'x', 'x' are not distinct"));
+  CHECK(contains(message_of([&] { trace_model(two, in, {0, {}, {"y", ""}}); }), "name each output"));
   CHECK_FALSE(load(folder / "two.varve").find("constant:0"));
 }
 
