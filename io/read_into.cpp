@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <numeric>
 #include <unordered_set>
 
 #include <varve/core/graph.h>
@@ -18,33 +19,76 @@ struct Copy {
   Tensor to;
 };
 
-bool is_flat(const Copy& c) {
-  return c.from->strides == contiguous_strides(c.from->shape) && is_contiguous(c.to.view());
+// Where a tensor is read to, its axes in the order in which they lie in the file. A tensor is dense there if
+// it is then row-major.
+struct Target {
+  View from;  // its data is nothing
+  View to;
+  int64_t offset;  // of `from` in its storage
+  explicit Target(const Copy& c) : offset(c.from->offset) {
+    std::vector<int> order(static_cast<size_t>(c.from->shape.rank()));
+    std::iota(order.begin(), order.end(), 0);
+    const Strides& strides = c.from->strides;
+    std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return strides[a] > strides[b]; });
+    const View all = c.to.view();
+    from.dtype = *info_of(c.from->element)->dtype;
+    to.data = all.data, to.dtype = all.dtype;
+    for (const int axis : order) {
+      from.shape.push_back(c.from->shape[axis]), from.strides.push_back(strides[axis]);
+      to.shape.push_back(all.shape[axis]), to.strides.push_back(all.strides[axis]);
+    }
+    if (is_contiguous(to)) to = contiguous_view(to.data, {to.dtype, {to.numel()}});
+  }
+  // Whether it can be filled in pieces, in any order: it is dense, and no two of its elements are written to
+  // one place.
+  bool is_fillable() const {
+    for (int i = 0; i < to.rank(); ++i)
+      if (to.strides[i] == 0 && to.shape[i] > 1) return false;
+    return is_contiguous(from);
+  }
+};
+
+// Elements [begin, end) of `to`, row by row, from where they lie in a row.
+void copy_range(const View& to, int64_t begin, int64_t end, const std::byte* from, DType dtype) {
+  const auto rows = [&](int64_t first, int64_t count) {
+    View part = to.at(to.rank() == 0 ? 0 : first * to.strides[0]);
+    if (to.rank() > 0) part.shape[0] = count;
+    cpu_backend().copy(contiguous_view(const_cast<std::byte*>(from), {dtype, part.shape}), part);
+  };
+  if (to.rank() == 0) return rows(0, 1);
+  const int64_t row = to.numel() / to.shape[0];
+  while (begin < end) {
+    const int64_t i = begin / row, within = begin % row;
+    int64_t count = (end - begin) / row * row;
+    if (within == 0 && count > 0) {
+      rows(i, count / row);
+    } else {
+      count = std::min(end, (i + 1) * row) - begin;
+      View part = to.at(i * to.strides[0]);
+      part.shape.erase(0), part.strides.erase(0);
+      copy_range(part, within, within + count, from, dtype);
+    }
+    begin += count;
+    from += count * static_cast<int64_t>(size_of(dtype));
+  }
 }
 
-// The elements that a chunk, at `at` in its storage, has of a row-major tensor.
-void copy_part(const Copy& c, uint64_t at, std::span<const std::byte> chunk) {
-  const DType dtype = *info_of(c.from->element)->dtype;
-  const auto size = static_cast<int64_t>(size_of(dtype)), first = static_cast<int64_t>(at);
-  const int64_t begin = std::max(c.from->offset, first);
-  const int64_t end =
-      std::min(c.from->offset + c.to.numel() * size, first + static_cast<int64_t>(chunk.size()));
+// The elements that a chunk, at `at` in its storage, has of a dense tensor.
+void copy_part(const Target& t, uint64_t at, std::span<const std::byte> chunk) {
+  const auto size = static_cast<int64_t>(size_of(t.from.dtype)), first = static_cast<int64_t>(at);
+  const int64_t begin = std::max(t.offset, first);
+  const int64_t end = std::min(t.offset + t.from.numel() * size, first + static_cast<int64_t>(chunk.size()));
   if (begin >= end) return;
-  const Shape count{(end - begin) / size};
-  const auto view = [&](const std::byte* data, DType type) {
-    return View{const_cast<std::byte*>(data), type, count, {1}};
-  };
-  const View to = c.to.view();
-  const int64_t element = (begin - c.from->offset) / size;
-  cpu_backend().copy(view(chunk.data() + (begin - first), dtype),
-                     view(to.at(element).as<std::byte>(), to.dtype));
+  copy_range(t.to, (begin - t.offset) / size, (end - t.offset) / size, chunk.data() + (begin - first),
+             t.from.dtype);
 }
 
 }  // namespace
 
 void Reader::read_into(const NamedTensors& targets) const {
   Trace::forbid_reading("load");
-  std::vector<std::vector<Copy>> flat(index_->storages.size());  // by storage
+  std::vector<std::vector<Target>> dense(index_->storages.size());  // by storage
+  std::vector<Tensor> written;
   std::vector<Copy> others;
   std::vector<size_t> wanted;
   std::unordered_set<const void*> seen;
@@ -56,7 +100,12 @@ void Reader::read_into(const NamedTensors& targets) const {
     const Copy copy{&from, tensor};
     // Of two targets in one place the later one wins, so it must wait.
     const bool first = seen.insert(tensor.view().data).second;
-    (is_flat(copy) && first ? flat[from.storage] : others).push_back(copy);
+    if (const Target target(copy); target.is_fillable() && first) {
+      dense[from.storage].push_back(target);
+      written.push_back(tensor);
+    } else {
+      others.push_back(copy);
+    }
     wanted.push_back(from.storage);
   }
 
@@ -65,12 +114,11 @@ void Reader::read_into(const NamedTensors& targets) const {
   std::vector<size_t> whole;
   for (const Copy& c : others) whole.push_back(c.from->storage);
   const auto storages = loading.storages(whole);
-  std::erase_if(wanted, [&](size_t storage) { return flat[storage].empty(); });
+  std::erase_if(wanted, [&](size_t storage) { return dense[storage].empty(); });
   loading.each_chunk(wanted, [&](size_t storage, uint64_t at, std::span<const std::byte> chunk) {
-    for (const Copy& c : flat[storage]) copy_part(c, at, chunk);
+    for (const Target& t : dense[storage]) copy_part(t, at, chunk);
   });
-  for (const auto& copies : flat)
-    for (const Copy& c : copies) c.to.value().storage->bump_version();
+  for (const Tensor& t : written) t.value().storage->bump_version();
   const NoGrad guard;
   for (const Copy& c : others) c.to.assign(cast(tensor_of(*c.from, storages[c.from->storage]), c.to.dtype()));
 }

@@ -55,8 +55,8 @@ class VARVE_API Reader {
   // bytes are not verified, but for those of bool. They keep the source open.
   Container map() const;
   // Fills each of `targets` with the tensor of its name and shape, converted where the dtypes differ, keeping
-  // no more than a chunk for each thread where both are row-major. All is verified before the first is
-  // written to.
+  // no more than a chunk for each thread of what lies dense in the file, in any order of its axes. All is
+  // verified before the first is written to.
   void read_into(const NamedTensors& targets) const;
 
  private:

@@ -10,7 +10,10 @@
 #include <thread>
 
 #include <varve/core/ops/copy.h>
+#include <varve/core/ops/views.h>
+#include <varve/io/layout.h>
 
+#include "tests/allocations.h"
 #include "tests/fixture.h"
 #include "tests/io/samples.h"
 #include "tests/io/temporary_folder.h"
@@ -30,6 +33,14 @@ Container large() {
   c.tensors.add("b", transpose(weights({500, 700}, 2)));
   c.tensors.add("c", noise(DType::f64, {300'000}, 3));
   return c;
+}
+
+// Zeros: row-major, in the reverse order of axes, with gaps, or backwards.
+Tensor target(int layout, const Shape& s, DType dtype) {
+  if (layout == 0) return zeros(s, dtype);
+  if (layout == 1) return permute(zeros({s[2], s[1], s[0]}, dtype), {2, 1, 0});
+  if (layout == 2) return slice(zeros({s[0], s[1], 2 * s[2]}, dtype), 2, 0, 2 * s[2], 2);
+  return flip(zeros(s, dtype), 1);
 }
 
 }  // namespace
@@ -127,6 +138,26 @@ TEST_CASE("tensors are filled from a file, whatever their layout and dtype") {
     CHECK(identical(targets[0].tensor, cast(expected[0].tensor, DType::f64)));
     CHECK(identical(targets[1].tensor, expected[1].tensor));
     CHECK(identical(targets[2].tensor, expected[2].tensor));
+  }
+}
+
+TEST_CASE("tensors dense in any order of their axes fill targets of any layout, a chunk at a time") {
+  const std::vector<Axes> orders{{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
+  Container c{"state_dict", {}, {}, {}, {}};
+  for (size_t i = 0; i < orders.size(); ++i)
+    c.tensors.add(std::to_string(i), permute(weights({70, 90, 110}, i), orders[i]));
+  for (const Codec codec : {Codec::none, Codec::zstd}) {
+    const Reader reader(from_memory(test::bytes_of(c, codec)));
+    for (const DType dtype : {DType::f32, DType::f64})
+      for (int layout = 0; layout < 4; ++layout) {
+        NamedTensors targets;
+        for (const auto& [name, t] : c.tensors) targets.add(name, target(layout, t.shape(), dtype));
+        allocations.largest = 0;
+        reader.read_into(targets);
+        CHECK(allocations.largest.load() < 2 * kChunkBytes);
+        for (size_t i = 0; i < targets.size(); ++i)
+          CHECK(identical(targets[i].tensor, cast(c.tensors[i].tensor, dtype)));
+      }
   }
 }
 
