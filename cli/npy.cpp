@@ -11,6 +11,7 @@
 #include <varve/core/ops/make.h>
 #include <varve/core/ops/views.h>
 #include <varve/io/durable.h>
+#include <varve/io/element.h>
 #include <varve/io/source.h>
 
 namespace varve::cli {
@@ -63,51 +64,66 @@ DType dtype_from(std::string_view text) {
   throw Error(fmt::format("arrays of {} cannot be read", text));
 }
 
+// What stands before the data.
+struct Header {
+  std::string text;
+  uint64_t begin = 0;
+  uint64_t end() const { return begin + text.size(); }
+};
+
+Header header_of(const io::Source& source) {
+  std::array<char, 12> start{};
+  source.read_at(0, std::as_writable_bytes(std::span(start)).first(10));
+  if (std::string_view(start.data(), 6) != kMagic) throw FormatError(source.name(), 0, "no .npy file");
+  const bool is_long = start[6] > 1;
+  uint64_t length = 0;
+  source.read_at(8, std::as_writable_bytes(std::span(&length, 1)).first(is_long ? 4 : 2));
+  if (start[6] < 1 || start[6] > 3 || length > kMostHeaderBytes)
+    throw FormatError(source.name(), 6, "the header is wrong");
+  Header header{std::string(length, ' '), is_long ? uint64_t{12} : uint64_t{10}};
+  source.read_at(header.begin, std::as_writable_bytes(std::span(header.text)));
+  return header;
+}
+
+Dims reversed(const Dims& dims) {
+  Dims out;
+  for (int i = dims.rank(); i-- > 0;) out.push_back(dims[i]);
+  return out;
+}
+
+Tensor array_from(const io::Source& source, const Header& header) {
+  const DType dtype = dtype_from(field(header.text, "descr"));
+  const std::string_view order = field(header.text, "fortran_order");
+  const Shape shape = shape_from(field(header.text, "shape"));
+  const bool fortran = order == "True";
+  if (!fortran && order != "False") throw Error("the order is neither True nor False");
+  const uint64_t bytes = Spec{dtype, shape}.bytes(), found = source.size() - header.end();
+  if (bytes != found)
+    throw Error(
+        fmt::format("{} bytes of data; {} {} takes {}", found, name_of(dtype), to_string(shape), bytes));
+  const Tensor out = zeros(fortran ? reversed(shape) : shape, dtype);
+  const std::span data(out.view().as<std::byte>(), bytes);
+  source.read_at(header.end(), data);
+  if (dtype == DType::boolean && !io::are_truths(data)) throw Error("a bool is neither 0 nor 1");
+  if (!fortran) return out;
+  Axes axes;
+  for (int i = 0; i < shape.rank(); ++i) axes.push_back(i);
+  return contiguous(permute(out, reversed(axes)));
+}
+
 }  // namespace
 
 Tensor read_npy(const std::string& path) {
   const io::SourcePtr source = io::open_file(path);
-  std::array<char, 12> start{};
-  source->read_at(0, std::as_writable_bytes(std::span(start)).first(10));
-  if (std::string_view(start.data(), 6) != kMagic) throw FormatError(path, 0, "no .npy file");
-  const bool is_long = start[6] > 1;
-  uint64_t length = 0;
-  source->read_at(8, std::as_writable_bytes(std::span(&length, 1)).first(is_long ? 4 : 2));
-  if (start[6] < 1 || start[6] > 3 || length > kMostHeaderBytes)
-    throw FormatError(path, 6, "the header is wrong");
-  const uint64_t begin = is_long ? 12 : 10;
-  std::string header(length, ' ');
-  source->read_at(begin, std::as_writable_bytes(std::span(header)));
+  const Header header = header_of(*source);
   try {
-    const DType dtype = dtype_from(field(header, "descr"));
-    const std::string_view order = field(header, "fortran_order");
-    Shape shape = shape_from(field(header, "shape"));
-    const bool fortran = order == "True";
-    if (!fortran && order != "False") throw Error("the order is neither True nor False");
-    if (fortran) {
-      Shape turned;
-      for (int i = shape.rank(); i-- > 0;) turned.push_back(shape[i]);
-      shape = turned;
-    }
-    const uint64_t data = begin + length, bytes = Spec{dtype, shape}.bytes();
-    if (bytes != source->size() - data)
-      throw Error(fmt::format("{} bytes of data; {} {} takes {}", source->size() - data, name_of(dtype),
-                              to_string(shape), bytes));
-    const Tensor out = zeros(shape, dtype);
-    source->read_at(data, {out.view().as<std::byte>(), bytes});
-    return fortran ? contiguous(permute(out,
-                                        [&] {
-                                          Axes axes;
-                                          for (int i = shape.rank(); i-- > 0;) axes.push_back(i);
-                                          return axes;
-                                        }()))
-                   : out;
+    return array_from(*source, header);
   } catch (const FormatError&) {
     throw;
   } catch (const IoError&) {
     throw;
   } catch (const Error& e) {
-    throw FormatError(path, begin, e.what());
+    throw FormatError(path, header.begin, e.what());
   }
 }
 
@@ -124,7 +140,7 @@ void write_npy(const std::string& path, const Tensor& tensor) {
   header.resize((kBefore + header.size() + kAlignment) / kAlignment * kAlignment - kBefore, ' ');
   header.back() = '\n';
   const auto length = static_cast<uint16_t>(header.size());
-  io::durable_write(path, {}, [&](io::Sink& sink) {
+  io::durable_write(path, {kBefore + header.size() + plain.spec().bytes()}, [&](io::Sink& sink) {
     sink.write(std::as_bytes(std::span(kMagic)));
     constexpr std::array<char, 2> kVersion{1, 0};
     sink.write(std::as_bytes(std::span(kVersion)));

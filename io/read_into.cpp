@@ -22,8 +22,8 @@ struct Copy {
 // Where a tensor is read to, its axes in the order in which they lie in the file. A tensor is dense there if
 // it is then row-major.
 struct Target {
-  View from;  // its data is nothing
-  View to;
+  View from;       // its data is nothing
+  View to;         // of at least one axis
   int64_t offset;  // of `from` in its storage
   explicit Target(const Copy& c) : offset(c.from->offset) {
     std::vector<int> order(static_cast<size_t>(c.from->shape.rank()));
@@ -48,23 +48,18 @@ struct Target {
   }
 };
 
-// Elements [begin, end) of `to`, row by row, from where they lie in a row.
+// Elements [begin, end) of `to`, from where they lie in a row: whole rows at once, parts of one by recursion.
 void copy_range(const View& to, int64_t begin, int64_t end, const std::byte* from, DType dtype) {
-  const auto rows = [&](int64_t first, int64_t count) {
-    View part = to.at(to.rank() == 0 ? 0 : first * to.strides[0]);
-    if (to.rank() > 0) part.shape[0] = count;
-    cpu_backend().copy(contiguous_view(const_cast<std::byte*>(from), {dtype, part.shape}), part);
-  };
-  if (to.rank() == 0) return rows(0, 1);
   const int64_t row = to.numel() / to.shape[0];
   while (begin < end) {
-    const int64_t i = begin / row, within = begin % row;
-    int64_t count = (end - begin) / row * row;
-    if (within == 0 && count > 0) {
-      rows(i, count / row);
+    const int64_t i = begin / row, within = begin % row, rows = (end - begin) / row;
+    View part = to.at(i * to.strides[0]);
+    int64_t count = rows * row;
+    if (within == 0 && rows > 0) {
+      part.shape[0] = rows;
+      cpu_backend().copy(contiguous_view(const_cast<std::byte*>(from), {dtype, part.shape}), part);
     } else {
       count = std::min(end, (i + 1) * row) - begin;
-      View part = to.at(i * to.strides[0]);
       part.shape.erase(0), part.strides.erase(0);
       copy_range(part, within, within + count, from, dtype);
     }
