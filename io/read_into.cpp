@@ -3,11 +3,13 @@
 
 #include <algorithm>
 #include <numeric>
-#include <unordered_set>
+#include <utility>
+#include <vector>
 
 #include <varve/core/graph.h>
 #include <varve/core/ops/copy.h>
 #include <varve/core/record.h>
+#include <varve/io/layout.h>
 #include <varve/io/loading.h>
 #include <varve/io/reader.h>
 
@@ -39,8 +41,8 @@ struct Target {
     }
     if (is_contiguous(to)) to = contiguous_view(to.data, {to.dtype, {to.numel()}});
   }
-  // Whether it can be filled in pieces, in any order: it is dense, and no two of its elements are written to
-  // one place.
+  // Whether it can be filled in pieces, in any order: it is dense in the file, and no two of its elements go
+  // to one place.
   bool is_fillable() const {
     for (int i = 0; i < to.rank(); ++i)
       if (to.strides[i] == 0 && to.shape[i] > 1) return false;
@@ -78,44 +80,69 @@ void copy_part(const Target& t, uint64_t at, std::span<const std::byte> chunk) {
              t.from.dtype);
 }
 
+// Which copies may write where another one does: those whose extents overlap. They are done in turn.
+std::vector<bool> contended(const std::vector<Copy>& copies) {
+  struct Place {
+    const Storage* storage;
+    Extent extent;
+    size_t copy;
+  };
+  std::vector<Place> places;
+  for (size_t i = 0; i < copies.size(); ++i) {
+    const Value& v = copies[i].to.value();
+    const auto size = static_cast<int64_t>(size_of(v.dtype));
+    places.push_back({v.storage.get(), extent_of(v.offset, size, v.shape, v.strides), i});
+  }
+  std::sort(places.begin(), places.end(), [](const Place& a, const Place& b) {
+    return std::pair(reinterpret_cast<uintptr_t>(a.storage), a.extent.low) <
+           std::pair(reinterpret_cast<uintptr_t>(b.storage), b.extent.low);
+  });
+  std::vector<bool> out(copies.size());
+  for (size_t k = 1, farthest = 0; k < places.size(); ++k) {
+    const Place &now = places[k], &before = places[farthest];
+    const bool meets = now.storage == before.storage && now.extent.low < before.extent.high;
+    if (meets) out[now.copy] = out[before.copy] = true;
+    if (!meets || now.extent.high > before.extent.high) farthest = k;
+  }
+  return out;
+}
+
 }  // namespace
 
 void Reader::read_into(const NamedTensors& targets) const {
   Trace::forbid_reading("load");
-  std::vector<std::vector<Target>> dense(index_->storages.size());  // by storage
-  std::vector<Tensor> written;
-  std::vector<Copy> others;
+  std::vector<Copy> copies;
   std::vector<size_t> wanted;
-  std::unordered_set<const void*> seen;
   for (const auto& [name, tensor] : targets) {
     const TensorEntry& from = entry(name);
     if (from.shape != tensor.shape())
       throw ShapeError(fmt::format("load: tensor '{}' in {} has shape {}; required is {}", name,
                                    source_->name(), to_string(from.shape), to_string(tensor.shape())));
-    const Copy copy{&from, tensor};
-    // Of two targets in one place the later one wins, so it must wait.
-    const bool first = seen.insert(tensor.view().data).second;
-    if (const Target target(copy); target.is_fillable() && first) {
-      dense[from.storage].push_back(target);
-      written.push_back(tensor);
-    } else {
-      others.push_back(copy);
-    }
+    copies.push_back({&from, tensor});
     wanted.push_back(from.storage);
   }
-
   const Loading loading(*source_, *index_);
   loading.verify(wanted);
-  std::vector<size_t> whole;
-  for (const Copy& c : others) whole.push_back(c.from->storage);
-  const auto storages = loading.storages(whole);
-  std::erase_if(wanted, [&](size_t storage) { return dense[storage].empty(); });
-  loading.each_chunk(wanted, [&](size_t storage, uint64_t at, std::span<const std::byte> chunk) {
-    for (const Target& t : dense[storage]) copy_part(t, at, chunk);
+
+  std::vector<std::vector<Target>> in_pieces(index_->storages.size());  // by storage
+  std::vector<Copy> in_turn;
+  std::vector<size_t> cut, whole;  // storages
+  const std::vector<bool> wait = contended(copies);
+  for (size_t i = 0; i < copies.size(); ++i) {
+    const size_t storage = copies[i].from->storage;
+    if (const Target target(copies[i]); target.is_fillable() && !wait[i])
+      in_pieces[storage].push_back(target), cut.push_back(storage);
+    else
+      in_turn.push_back(copies[i]), whole.push_back(storage);
+  }
+  loading.each_chunk(cut, [&](size_t storage, uint64_t at, std::span<const std::byte> chunk) {
+    for (const Target& t : in_pieces[storage]) copy_part(t, at, chunk);
   });
-  for (const Tensor& t : written) t.value().storage->bump_version();
+  const auto storages = loading.storages(whole);
   const NoGrad guard;
-  for (const Copy& c : others) c.to.assign(cast(tensor_of(*c.from, storages[c.from->storage]), c.to.dtype()));
+  for (const Copy& c : in_turn)
+    c.to.assign(cast(tensor_of(*c.from, storages[c.from->storage]), c.to.dtype()));
+  for (const Copy& c : copies) c.to.value().storage->bump_version();
 }
 
 }  // namespace varve::io
