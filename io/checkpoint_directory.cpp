@@ -23,6 +23,7 @@ namespace varve {
 namespace {
 
 constexpr std::string_view kPrefix = "checkpoint-", kEnding = ".varve";
+constexpr int kMostLooks = 100;  // at a folder where others save and prune
 
 std::string name_of_step(int64_t step) { return fmt::format("{}{:012}{}", kPrefix, step, kEnding); }
 
@@ -103,7 +104,7 @@ void CheckpointDirectory::wait() {
 void CheckpointDirectory::write(const io::Container& container, int64_t step) {
   if (step < 0) throw Error(fmt::format("checkpoints: step is {}; required is 0 or more", step));
   io::Container marked = container;
-  if (options_.keep_best > 0 && has_nan(container)) marked.meta.set("nan", true);
+  marked.meta.set("nan", has_nan(container));
   io::write(path_of(name_of_step(step)), marked, options_.write, *options_.files);
   skipped_.erase(name_of_step(step));
   prune(step);
@@ -142,8 +143,8 @@ std::optional<double> CheckpointDirectory::loss_of(const Generation& generation)
   try {
     const io::Reader file(options_.files->open(path_of(generation.name)));
     if (file.kind() != "checkpoint") return {};
-    const io::Meta* nan = file.meta().find("nan");
-    return nan && nan->as_bool() ? std::nan("") : file.meta().at("loss").as_double();
+    const io::Meta* nan = file.meta().find("nan");  // not in what save_checkpoint wrote
+    return (nan ? nan->as_bool() : has_nan(file.read())) ? std::nan("") : file.meta().at("loss").as_double();
   } catch (const Error&) {
     return {};
   }
@@ -173,23 +174,32 @@ bool CheckpointDirectory::is_gone(const Generation& generation) const {
 
 std::optional<CheckpointDirectory::Resumed> CheckpointDirectory::resume_latest() {
   wait();
-  const std::vector<Generation> all = generations();
-  std::string skipped;
-  for (const Generation& g : all) {
-    const std::string path = path_of(g.name);
-    try {
-      return Resumed{detail::checkpoint_of(path, io::Reader(options_.files->open(path)).read()), path};
-    } catch (const Error& e) {
-      if (is_gone(g)) return resume_latest();  // pruned by another saver: then a newer one is there
-      skipped_.insert(g.name);
-      report(fmt::format("skipped a generation that is not whole: {}", e.what()));
-      skipped += fmt::format("\n  {}", e.what());
+  for (int look = 0; look < kMostLooks; ++look) {
+    const std::vector<Generation> all = generations();
+    if (all.empty() && look == 0) return {};
+    std::string skipped;
+    bool pruned = false;
+    for (size_t i = 0; i < all.size() && !pruned; ++i) {
+      const std::string path = path_of(all[i].name);
+      try {
+        return Resumed{detail::checkpoint_of(path, io::Reader(options_.files->open(path)).read()), path};
+      } catch (const Error& e) {
+        pruned = is_gone(all[i]);  // by another saver: then a newer one is there
+        if (pruned) continue;
+        skipped_.insert(all[i].name);
+        report(fmt::format("skipped a generation that is not whole: {}", e.what()));
+        skipped += fmt::format("\n  {}", e.what());
+      }
     }
+    if (!pruned)
+      throw Error(fmt::format(
+          "checkpoints: none of the {} generations in {} is whole; move them away to start anew{}",
+          all.size(), folder_, skipped));
   }
-  if (all.empty()) return {};
   throw Error(
-      fmt::format("checkpoints: none of the {} generations in {} is whole; move them away to start anew{}",
-                  all.size(), folder_, skipped));
+      fmt::format("checkpoints: the generations in {} are removed faster than they are read; stop "
+                  "those who save there, and try again",
+                  folder_));
 }
 
 }  // namespace varve
