@@ -102,7 +102,7 @@ int diff(const Options& o) {
     for (const Difference& d : found) list.push_back({{"name", d.name}, {"difference", d.what}});
     fmt::print("{}\n", list.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
   } else {
-    for (const Difference& d : found) fmt::print("{}: {}\n", printable(d.name), d.what);
+    for (const Difference& d : found) fmt::print("{}: {}\n", printable(d.name), printable(d.what));
   }
   return found.empty() ? 0 : 1;
 }

@@ -1,6 +1,7 @@
 // varve inspect FILE: what it holds, without reading more than is asked for.
 #include <fmt/format.h>
 
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include <varve/core/ops/copy.h>
@@ -61,9 +62,14 @@ Json json_of(const io::Meta& meta) {
 // What a container says of itself, without its bytes: each tensor is one zero, expanded.
 io::Container described(const io::Reader& reader) {
   io::Container out{reader.kind(), reader.meta(), {}, {}, {}};
-  for (const io::TensorInfo& t : reader.tensors())
-    if (const auto dtype = io::info_of(t.element)->dtype)
-      out.tensors.add(t.name, expand(zeros({}, *dtype), t.shape));
+  std::map<std::pair<size_t, DType>, Tensor> zero;  // of each storage: ties stay
+  for (const io::TensorInfo& t : reader.tensors()) {
+    const auto dtype = io::info_of(t.element)->dtype;
+    if (!dtype) continue;
+    Tensor& its = zero[{t.storage, *dtype}];
+    if (!its.defined()) its = zeros({}, *dtype);
+    out.tensors.add(t.name, expand(its, t.shape));
+  }
   return out;
 }
 
@@ -135,7 +141,7 @@ Json json_of(const Summary& s, const Options& o) {
 }
 
 void print(const Summary& s, const Options& o) {
-  fmt::print("{}: {}, {}, {} bytes\n", o.path, s.format, s.kind, s.bytes);
+  fmt::print("{}: {}, {}, {} bytes\n", o.path, s.format, printable(s.kind), s.bytes);
   if (!s.fingerprint.empty()) fmt::print("fingerprint {}\n", s.fingerprint);
   if (!s.meta.is_null()) fmt::print("meta {}\n", printable(json_of(s.meta).dump()));
   size_t width = 4;
