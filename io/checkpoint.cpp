@@ -78,6 +78,7 @@ Checkpoint detail::checkpoint_of(const std::string& path, io::Container file) {
   } catch (const Error& e) {
     throw FormatError(path, 0, fmt::format("load: the checkpoint's metadata is wrong: {}", e.what()));
   }
+  for (const io::Carried& c : file.carried) io::computed_dtype(c.element, c.name, path);  // throws
   for (const NamedTensor& t : file.tensors) {
     const auto part = std::find_if(kParts.begin(), kParts.end(),
                                    [&](const Part& p) { return t.name.starts_with(p.prefix); });

@@ -282,6 +282,9 @@ SizedGraph::Fit fit_from(const Meta& meta, const SizedGraph& sized) {
   if (!attribute) throw Error(fmt::format("graph: a fit for '{}', which call {} lacks", name, call));
   const auto element =
       static_cast<int>(integer(meta.at("element"), 0, numbers_in(*attribute) - 1, "a fit's element"));
+  for (auto f = sized.fits.rbegin(); f != sized.fits.rend() && f->call == call; ++f)
+    if (f->attribute == name && f->element == element)
+      throw Error(fmt::format("graph: two fits for one number of '{}' of call {}", name, call));
   const SizedGraph::Fit fit{call, name, element, meta.at("base").as_double(), meta.at("slope").as_double()};
   const Attribute traced = *attribute;
   set_number(*attribute, element, fit.base + fit.slope * static_cast<double>(sized.batch()));

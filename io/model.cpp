@@ -21,6 +21,13 @@ namespace {
 
 constexpr int kVersion = 1;  // of what a "model" container's meta says
 
+// Whether they are one in memory; what has no elements is.
+bool is_tied(const Tensor& a, const Tensor& b) {
+  const Value &x = a.value(), &y = b.value();
+  return a.spec() == b.spec() &&
+         (a.numel() == 0 || (x.storage == y.storage && x.offset == y.offset && x.strides == y.strides));
+}
+
 // Gives the default generator back the state it had.
 class KeptGenerator {
  public:
@@ -245,6 +252,10 @@ Model::Model(const Container& container) {
   outputs_ = names_from(meta.at("outputs"));
   read_entries(container);
   read_constants(container);
+  for (const Carried& c : container.carried) computed_dtype(c.element, c.name, "model");  // throws
+  if (const size_t known = entries_.size() + constants_.size(); known != container.tensors.size())
+    throw Error(fmt::format("model: {} tensors found, of which {} are entries and constants",
+                            container.tensors.size(), known));
   train_ = read_side(meta.at("train"));
   eval_ = read_side(meta.at("eval"));
   check_ends();
@@ -267,6 +278,9 @@ void Model::read_entries(const Container& container) {
         throw Error(fmt::format("model: entry '{}' is another name of '{}', which no entry before it has",
                                 entry.name, entry.alias_of));
       entry.tensor = found->second;
+      if (!is_tied(tensor_named(container, entry.name), entry.tensor))
+        throw Error(fmt::format("model: entry '{}' is another name of '{}', and has another tensor",
+                                entry.name, entry.alias_of));
     }
     if (!names.insert(entry.name).second)
       throw Error(fmt::format("model: entry '{}' is listed twice", entry.name));
@@ -284,6 +298,8 @@ Model::Side Model::read_side(const Meta& meta) const {
   Side out;
   Specs specs;
   for (const Meta& m : meta.at("captured").as_list()) {
+    if (m.as_map().size() != 1)
+      throw Error("model: a captured value stands for more than one thing, or none");
     if (const Meta* member = m.find("member")) {
       const auto found = std::find_if(entries_.begin(), entries_.end(),
                                       [&](const MemberEntry& e) { return e.name == member->as_string(); });

@@ -112,8 +112,9 @@ Tensors call_module(M& module, const Tensors& in) {
 }  // namespace detail
 
 // The model as data, over the module's own tensors. The examples are inputs of any batch size n; their values
-// do not matter. It is traced at n (at least 2), n + 1 and 2n + 3: a program that treats some other batch size
-// in a way of its own, as by max(n, 100), cannot be known from these. The module is left as it was, and so is the default generator. Hooks (on_grad) are not kept.
+// do not matter. It is traced at n (at least 2), n + 1 and 2n + 3: a program that treats some other batch
+// size in a way of its own, as by max(n, 100), cannot be known from these. The module is left as it was, and
+// so is the default generator. Hooks (on_grad) are not kept.
 template <class M>
 Model trace_model(const M& module, const Tensors& examples, const ModelOptions& options = {}) {
   M copy = clone(module);

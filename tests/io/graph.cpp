@@ -148,6 +148,25 @@ TEST_CASE("a graph comes back from its Meta as it was") {
   }
 }
 
+TEST_CASE("a number has one fit, a captured value one meaning") {
+  const Model model = trace_model(Small(), {zeros({4, 2, 3})});
+  SizedGraph graph = model.graph(true);
+  Specs captured;
+  for (const Graph::Captured& c : graph.graph.captured) captured.push_back(c.tensor.spec());
+  REQUIRE(!graph.fits.empty());
+  graph.fits.insert(graph.fits.begin(), graph.fits[0]);
+  CHECK_THROWS_WITH_AS(graph_from(to_meta(graph), captured), doctest::Contains("two fits for one number"),
+                       Error);
+
+  Container container = model.container();
+  Meta side = container.meta.at("eval");
+  MetaList sources = side.at("captured").as_list();
+  sources[0].set("constant", int64_t{0});
+  side.set("captured", sources);
+  container.meta.set("eval", side);
+  CHECK_THROWS_WITH_AS(Model{container}, doctest::Contains("more than one thing"), Error);
+}
+
 TEST_CASE("a damaged Meta is refused or harmless, whatever value in it is dropped or replaced") {
   manual_seed(1);
   const Container good = trace_model(Small(), {zeros({4, 2, 3})}).container();
@@ -175,6 +194,9 @@ TEST_CASE("a missing tensor, or a file of another kind, is an Error") {
   Container container = trace_model(Small(), {zeros({4, 2, 3})}).container();
   CHECK_THROWS_WITH_AS(Model(Container{"checkpoint", container.meta, container.tensors}),
                        doctest::Contains("'checkpoint'"), Error);
+  Container more = container;
+  more.tensors.add("stray", zeros({1}));
+  CHECK_THROWS_WITH_AS(Model{more}, doctest::Contains("3 tensors found, of which 2"), Error);
   container.tensors.erase(container.tensors.begin());
   CHECK_THROWS_WITH_AS(Model{container}, doctest::Contains("'weight' is missing"), Error);
 }

@@ -270,6 +270,9 @@ TEST_CASE("tied weights stay tied") {
   const Tied tied;
   save_model(folder / "tied.varve", tied, {zeros({3, 2}, DType::i64)});
   const Model model = load_model(folder / "tied.varve");
+  io::Container apart = model.container();
+  apart.tensors[1].tensor = clone(apart.tensors[1].tensor);
+  CHECK(contains(message_of([&] { Model{apart}; }), "is another name of 'in', and has another tensor"));
   CHECK(count_parameters(model) == 28);
   CHECK(member_entries(model)[1].alias_of == "in");
   CHECK(load_state_dict(model, load(folder / "tied.varve")).clean());
