@@ -127,9 +127,12 @@ def read_sections(c: Cursor, critical: int, ignorable: int) -> tuple[list[Cursor
     """The bodies of the known sections after `features`, and the sections that this reader may skip."""
     known: list[Cursor] = []
     others: list[tuple[str, bytes]] = []
+    names: set[str] = set()
     while c.at < c.end:
         at, name, (flag,) = c.at, c.text(), c.numbers("B")
         body = c.sub(*c.numbers("Q"))
+        c.require(name not in names, f"section {name!r} a second time", at)
+        names.add(name)
         expected = flag == 1 and len(known) < 5 and name == SECTIONS[len(known)]
         c.require(expected or flag in (0, 2) and name not in SECTIONS, f"section {name!r} with flag {flag} in place {len(known)}", at)
         if expected:
@@ -202,19 +205,20 @@ def read_tensor(c: Cursor, storages: list[tuple[bytearray, bytes]]) -> tuple[str
     storage, (kind, bits, dtype) = storages[number][0], KINDS[code]
     item, ones = max(1, bits // 8), [max(1, size) for size in shape]
     size = -(-math.prod(shape) * bits // 8)
-    if plain := size == 0 or not dtype:  # one run of bytes
+    if plain := size == 0 or not dtype:  # all of a storage
         first, end = offset, offset + size
     else:
         reach = [(size - 1) * stride * item for size, stride in zip(shape, strides)]
         first, end = offset + sum(r for r in reach if r < 0), offset + sum(r for r in reach if r > 0) + item
+    row_major = [math.prod(ones[axis + 1:]) for axis in range(axes)]
     c.require(min(shape, default=0) >= 0 and math.prod(ones) < 1 << 59 and offset % item == 0 and size <= len(storage)
-              and (not plain or strides == tuple(math.prod(ones[axis + 1:]) for axis in range(axes)))
+              and all(strides[axis] == row_major[axis] for axis in range(axes) if plain or shape[axis] == 1)
               and 0 <= first <= end <= len(storage), f"tensor {name!r}: {shape}, strides {strides}, offset {offset}", start)
     steps = [stride * item if size > 1 else 0 for size, stride in zip(shape, strides)]  # one element takes no step
     array = np.ndarray(shape, dtype, storage, offset, steps) if dtype else np.ndarray(size, np.uint8, storage, offset)
     c.require(kind != "bool" or max(storage, default=0) <= 1, f"tensor {name!r}: its storage has a byte above 1", start)
+    c.require(not plain or offset == 0 and size == len(storage), f"tensor {name!r} is not all of its storage", start)
     if not dtype:
-        c.require(offset == 0 and size == len(storage), f"tensor {name!r} is not all of its storage", start)
         spare = -math.prod(shape) * bits % 8
         c.require(not spare or storage[-1] >> (8 - spare) == 0, f"tensor {name!r}: bits after its last element", start)
     return name, (array, kind, shape, number, c.data[start:middle], c.data[middle + 8:c.at])
@@ -235,9 +239,9 @@ def parse(data: bytes, path: str = "") -> File:
         tensors[name] = tensor
     users = Counter(number for *_, number, _, _ in tensors.values())
     entries.require(set(users) == set(range(len(storages))), "a storage that no tensor uses")
-    for name, (_, kind, _, number, _, _) in tensors.items():
-        alone = kind in PLAIN or users[number] == 1
-        entries.require(alone, f"carried tensor {name!r} shares its storage")
+    for name, (array, kind, _, number, _, _) in tensors.items():
+        alone = kind in PLAIN and array.size or users[number] == 1
+        entries.require(alone, f"tensor {name!r} shares its storage")
     order: dict[int, int] = {}  # by storage, its number in the fingerprint
     parts = [meta_bytes, b"", b""]
     for name in sorted(tensors, key=str.encode):

@@ -1,4 +1,4 @@
-// From tensors to items, to groups of items that overlap, to one block for each group.
+// From tensors to items, to groups of items that share bytes, to one block for each group.
 #include <varve/io/blocks.h>
 
 #include <fmt/format.h>
@@ -48,8 +48,8 @@ bool is_dense(const Value& v) {
   return true;
 }
 
-// The items to store. Broadcast ones are spread out, so that no file asks for more memory than it has bytes;
-// what is one value stays one.
+// The items to store. One without elements has memory of its own, for it shares none. Broadcast ones are
+// spread out, so that no file asks for more memory than it has bytes; what is one value stays one.
 Items items_of(const NamedTensors& tensors) {
   Items items;
   items.reserve(tensors.size());
@@ -59,12 +59,12 @@ Items items_of(const NamedTensors& tensors) {
     if (tensor.device() != kCpu)
       throw DeviceError(
           fmt::format("save: tensor '{}' is on {}; move it to the CPU", name, to_string(tensor.device())));
-    Item item(tensor.value_ptr());
-    const Value& v = *item.value;
-    if (tensor.numel() == 0) {
-      item.value = std::make_shared<const Value>(
-          Value{v.storage, v.offset, v.dtype, v.shape, contiguous_strides(v.shape)});
-    } else if (item.extent.bytes() < bytes_of(v)) {
+    const Value& v = tensor.value();
+    const bool empty = tensor.numel() == 0;
+    Item item(std::make_shared<const Value>(
+        Value{empty ? std::make_shared<Storage>(cpu_backend(), size_t{0}) : v.storage, empty ? 0 : v.offset,
+              v.dtype, v.shape, plain_strides(v.shape, v.strides)}));
+    if (item.extent.bytes() < bytes_of(v)) {
       const auto [at, is_new] = spread.try_emplace(&v);
       if (is_new) at->second = copied(v);
       item = Item(at->second);
@@ -85,22 +85,6 @@ std::vector<size_t> by_address(const Items& items) {
   return order;
 }
 
-// Groups in the order of their first items, whatever the addresses are. `order` is by_address.
-std::vector<Group> groups_of(const Items& items, std::vector<size_t>& order) {
-  std::vector<Group> groups;
-  for (auto begin = order.begin(), end = begin; begin != order.end(); begin = end) {
-    int64_t high = items[*begin].extent.high;
-    for (++end; end != order.end() && items[*end].extent.low < high &&
-                items[*end].value->storage == items[*begin].value->storage;
-         ++end)
-      high = std::max(high, items[*end].extent.high);
-    std::sort(begin, end);
-    groups.emplace_back(begin, end);
-  }
-  std::sort(groups.begin(), groups.end(), [](Group a, Group b) { return a.front() < b.front(); });
-  return groups;
-}
-
 bool same_view(const Value& a, const Value& b) {
   return a.offset == b.offset && a.spec() == b.spec() && a.strides == b.strides;
 }
@@ -117,6 +101,96 @@ Extent extent_of(Group group, const Items& items) {
   return all;
 }
 
+bool are_one_view(Group group, const Items& items) {
+  return std::all_of(group.begin(), group.end(),
+                     [&](size_t i) { return same_view(*items[i].value, *items[group[0]].value); });
+}
+
+// Whether one of the group's tensors has every byte that any has.
+bool is_spanned(Group group, const Items& items, const Extent& all) {
+  return std::any_of(group.begin(), group.end(), [&](size_t i) {
+    return items[i].extent.low == all.low && items[i].extent.high == all.high && is_dense(*items[i].value);
+  });
+}
+
+// Classes of numbers, joined one by one; the smallest number of a class stands for it.
+class Classes {
+ public:
+  explicit Classes(size_t count) : next_(count) { std::iota(next_.begin(), next_.end(), size_t{0}); }
+  size_t of(size_t i) {
+    while (next_[i] != i) i = next_[i] = next_[next_[i]];
+    return i;
+  }
+  void join(size_t a, size_t b) {
+    a = of(a), b = of(b);
+    next_[std::max(a, b)] = std::min(a, b);
+  }
+
+ private:
+  std::vector<size_t> next_;
+};
+
+// Which items share a byte: each paints its elements with its number, and meets who was there before.
+Classes painted(Group group, const Items& items, const Extent& all) {
+  const auto size = [&](size_t i) { return static_cast<int64_t>(size_of(items[i].value->dtype)); };
+  int64_t unit = size(group[0]);
+  for (const size_t i : group) unit = std::min(unit, size(i));
+  std::vector<uint32_t> canvas(static_cast<size_t>(all.bytes() / unit)), there;
+  Classes classes(group.size());
+  for (uint32_t k = 0; k < group.size(); ++k) {
+    const Value& v = *items[group[k]].value;
+    const int64_t units = size(group[k]) / unit;
+    Strides strides = v.strides;
+    for (int axis = 0; axis < strides.rank(); ++axis) strides[axis] *= units;
+    there.resize(static_cast<size_t>(numel(v.shape)));
+    const uint32_t color = k + 1;
+    for (int64_t u = 0; u < units; ++u) {
+      const View at{canvas.data() + (v.offset - all.low) / unit + u, DType::u32, v.shape, strides};
+      cpu_backend().copy(at, contiguous_view(there.data(), at.spec()));
+      for (const uint32_t other : there)
+        if (other) classes.join(other - 1, k);
+      cpu_backend().fill(at, &color);
+    }
+  }
+  return classes;
+}
+
+// Items whose extents overlap, ascending, cut into groups that share no byte with each other.
+void add_groups(std::span<size_t> run, const Items& items, std::vector<Group>& groups) {
+  const Extent all = extent_of(run, items);
+  if (are_one_view(run, items) || is_spanned(run, items, all)) {
+    groups.emplace_back(run);
+    return;
+  }
+  Classes classes = painted(run, items, all);
+  std::vector<std::pair<size_t, size_t>> by_class;
+  for (size_t k = 0; k < run.size(); ++k) by_class.emplace_back(classes.of(k), run[k]);
+  std::sort(by_class.begin(), by_class.end());
+  size_t begin = 0;
+  for (size_t k = 0; k < run.size(); ++k) {
+    run[k] = by_class[k].second;
+    if (k + 1 < run.size() && by_class[k + 1].first == by_class[k].first) continue;
+    groups.emplace_back(run.subspan(begin, k + 1 - begin));
+    begin = k + 1;
+  }
+}
+
+// Groups in the order of their first items, whatever the addresses are. `order` is by_address.
+std::vector<Group> groups_of(const Items& items, std::vector<size_t>& order) {
+  std::vector<Group> groups;
+  for (auto begin = order.begin(), end = begin; begin != order.end(); begin = end) {
+    int64_t high = items[*begin].extent.high;
+    for (++end; end != order.end() && items[*end].extent.low < high &&
+                items[*end].value->storage == items[*begin].value->storage;
+         ++end)
+      high = std::max(high, items[*end].extent.high);
+    std::sort(begin, end);
+    add_groups({begin, end}, items, groups);
+  }
+  std::sort(groups.begin(), groups.end(), [](Group a, Group b) { return a.front() < b.front(); });
+  return groups;
+}
+
 // The group's tensors in zeroed memory of their own, laid out as they are.
 std::shared_ptr<Storage> staged(Group group, const Items& items, const Extent& all) {
   Backend& cpu = cpu_backend();
@@ -130,17 +204,12 @@ std::shared_ptr<Storage> staged(Group group, const Items& items, const Extent& a
 }
 
 Block block_of(Group group, Items& items, Extent& all) {
-  const auto spans_it = [&](size_t i) {
-    return items[i].extent.low == all.low && items[i].extent.high == all.high && is_dense(*items[i].value);
-  };
-  const ValuePtr first = items[group[0]].value;
-  if (all.bytes() > 0 && std::none_of(group.begin(), group.end(), spans_it)) {
-    if (!std::all_of(group.begin(), group.end(),
-                     [&](size_t i) { return same_view(*items[i].value, *first); })) {
+  if (all.bytes() > 0 && !is_spanned(group, items, all)) {
+    if (!are_one_view(group, items)) {
       auto storage = staged(group, items, all);
       return {storage, {storage->data(), storage->bytes()}};
     }
-    const Item copy(copied(*first));
+    const Item copy(copied(*items[group[0]].value));
     for (const size_t i : group) items[i] = copy;
     all = copy.extent;
   }

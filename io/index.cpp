@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <set>
 #include <unordered_map>
 
 #include <varve/io/bytes.h>
@@ -13,6 +14,7 @@ namespace varve::io {
 namespace {
 
 constexpr std::array<std::string_view, 2> kFeatureNames{"zlib", "zstd"};
+constexpr std::array<std::string_view, 5> kSections{"features", "meta", "storages", "chunks", "tensors"};
 
 // ---- encoding ----
 
@@ -124,7 +126,10 @@ std::vector<ChunkRecord> chunks_from(ByteReader in, std::vector<StorageEntry>& s
 void check_view(const TensorEntry& t, int64_t size, const StorageEntry& s) {
   const auto limit = static_cast<int64_t>(std::min(s.bytes, uint64_t{1} << 62));
   const int64_t count = numel(t.shape);  // its sizes beside a zero are bounded too
-  if (count == 0 && t.strides != contiguous_strides(t.shape)) throw Error("its strides are not row-major");
+  if (t.strides != plain_strides(t.shape, t.strides))
+    throw Error("a stride that takes no step is not row-major");
+  if (count == 0 && (s.used || s.bytes != 0 || t.offset != 0))
+    throw Error("it has no elements, and no storage of no bytes to itself");
   const Extent extent = extent_of(t.offset, size, t.shape, t.strides);
   if (extent.low < 0 || extent.high > limit || t.offset % size != 0)
     throw Error(fmt::format("bytes {} to {} are not elements of its storage of {} bytes", extent.low,
@@ -225,6 +230,10 @@ std::string_view fault_in(const StorageEntry& s, uint64_t at, std::span<const st
 }
 
 Bytes encode_index(const Index& index) {
+  std::set<std::string_view> names(kSections.begin(), kSections.end());
+  for (const Section& s : index.unknown)
+    if (!names.insert(s.name).second)
+      throw Error(fmt::format("the section '{}' is there twice; give each a name of its own", s.name));
   ByteWriter out;
   add_section(out, "features", true, features_section(index.critical_features()));
   add_section(out, "meta", true, meta_section(index));
@@ -237,16 +246,17 @@ Bytes encode_index(const Index& index) {
 }
 
 Index decode_index(std::span<const std::byte> bytes, uint64_t critical, uint64_t ignorable) {
-  constexpr std::array<std::string_view, 5> kSections{"features", "meta", "storages", "chunks", "tensors"};
   std::array<std::span<const std::byte>, kSections.size()> bodies;
   Index index;
   ByteReader in(bytes);
-  size_t known = 0;  // they come first and in order
+  size_t known = 0;  // they come in order
+  std::set<std::string_view> names;
   while (in.left()) {
     const std::string_view name = in.text();
     const auto kind = in.number<SectionKind>();
     const auto body = in.counted();
     if (kind > SectionKind::dropped) in.fail(fmt::format("section '{}' is of no known kind", name));
+    if (!names.insert(name).second) throw Error(fmt::format("the section '{}' is there twice", name));
     if (known < kSections.size() && name == kSections[known] && kind == SectionKind::critical) {
       bodies[known++] = body;
       if (known == 1) check_features(ByteReader(body), critical, ignorable);

@@ -83,6 +83,16 @@ inline int64_t checked_multiply(int64_t a, int64_t b) {
   return a;
 }
 
+// An axis of one element takes no step, and a tensor without elements none at all: there a stride is that of
+// a row-major tensor, so that one content has one encoding. The shape's elements can be counted.
+inline Strides plain_strides(const Shape& shape, Strides strides) {
+  const Strides row_major = contiguous_strides(shape);
+  const bool empty = numel(shape) == 0;
+  for (int i = 0; i < shape.rank(); ++i)
+    if (empty || shape[i] == 1) strides[i] = row_major[i];
+  return strides;
+}
+
 // The bytes that a view of elements of `size` bytes reaches, from low to below high; empty at its offset if
 // it has no elements.
 struct Extent {

@@ -51,8 +51,6 @@ void Reader::open() {
     fail(at, "the footer does not match its checksum; the file is cut short, extended or damaged");
   if (footer.file_bytes != size)
     fail(at, fmt::format("the file has {} bytes, its footer says {}", size, footer.file_bytes));
-  if (header.reserved != decltype(header.reserved){} || footer.reserved != decltype(footer.reserved){})
-    fail(at, "reserved bytes are not zero");
   index_offset_ = footer.index_offset;
   if (index_offset_ < sizeof header || index_offset_ > at || footer.index_bytes != at - index_offset_)
     fail(at, "the index does not lie between the header and the footer");
@@ -64,6 +62,9 @@ void Reader::open() {
   } catch (const Error& e) {
     fail(index_offset_, fmt::format("the index is wrong: {}", e.what()));
   }
+  // Only now: what is not known and needed has said its name.
+  if (header.reserved != decltype(header.reserved){} || footer.reserved != decltype(footer.reserved){})
+    fail(at, "reserved bytes are not zero");
   // Sizes first, so that no sum below can overflow.
   uint64_t left = index_offset_;
   for (const StorageEntry& s : index_->storages) {

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <array>
 #include <cstring>
 #include <sstream>
 #include <thread>
@@ -180,6 +181,23 @@ TEST_CASE("of two targets in one place the later one stays, as when assigned in 
   CHECK(identical(both, c.tensors[1].tensor));
 }
 
+TEST_CASE("targets that overlap are filled in turn") {
+  Container c{"state_dict", {}, {}, {}, {}};
+  for (const char* name : {"x", "y", "z"}) c.tensors.add(name, weights({300, 1000}, name[0]));
+  const Reader reader(from_memory(test::bytes_of(c)));
+  for (const auto& order : {std::array{0, 1, 2}, {2, 1, 0}, {1, 0, 2}}) {
+    const Tensor memory = zeros({900, 1000}), expected = zeros({900, 1000});
+    NamedTensors targets;
+    for (const int i : order) {
+      const auto& [name, tensor] = c.tensors[static_cast<size_t>(i)];
+      targets.add(name, slice(memory, 0, 200 * i, 200 * i + 300));
+      slice(expected, 0, 200 * i, 200 * i + 300).assign(tensor);
+    }
+    reader.read_into(targets);
+    CHECK(identical(memory, expected));
+  }
+}
+
 TEST_CASE("a write into a tensor is seen by what was kept for backward") {
   const Tensor x = zeros({3, 1000});
   const uint64_t before = x.value().storage->version();
@@ -206,6 +224,59 @@ TEST_CASE("the fingerprint names the content, whatever the codec and the order")
   others[5].tensors[1].tensor = contiguous(others[5].tensors[1].tensor);
   for (const Container& other : others)
     CHECK(Reader(from_memory(test::bytes_of(other))).fingerprint() != expected);
+}
+
+TEST_CASE("one content has one encoding, whatever says nothing") {
+  const auto fingerprint = [](const NamedTensors& tensors) {
+    const Container c{"state_dict", {}, tensors, {}, {}};
+    const Bytes bytes = test::bytes_of(c);
+    const Reader reader(from_memory(bytes));
+    CHECK(rewritten(reader) == bytes);
+    return reader.fingerprint();
+  };
+  // The stride of an axis of one element.
+  const Tensor column = weights({3, 1}, 1), row = transpose(weights({1, 3}, 1));
+  CHECK(row.strides() != column.strides());
+  CHECK(fingerprint({{"x", row}}) == fingerprint({{"x", column}}));
+  CHECK(fingerprint({{"x", flip(weights({1, 4}, 1), 0)}}) == fingerprint({{"x", weights({1, 4}, 1)}}));
+  // Where a tensor without elements is said to lie.
+  const Tensor x = weights({4}, 1);
+  for (const int64_t at : {0, 2, 4}) {
+    const Tensor e = slice(x, 0, at, at);
+    CHECK(fingerprint({{"x", x}, {"e", e}}) == fingerprint({{"e", e}, {"x", x}}));
+    CHECK(fingerprint({{"x", x}, {"e", e}}) == fingerprint({{"x", x}, {"e", zeros({0})}}));
+    CHECK(test::bytes_of(Container{"state_dict", {}, {{"e", e}}, {}, {}}).size() < 600);
+  }
+}
+
+TEST_CASE("slices of one tensor that share no byte are stored for themselves, others together") {
+  const Tensor all = weights({100, 1000}, 1);
+  const auto column = [&](int64_t first, int64_t width) { return slice(all, 1, first, first + width); };
+  const auto saved = [&](const NamedTensors& tensors) {
+    const Reader reader(from_memory(test::bytes_of(Container{"state_dict", {}, tensors, {}, {}})));
+    const NamedTensors found = reader.read().tensors;
+    for (size_t i = 0; i < tensors.size(); ++i) CHECK(identical(found[i].tensor, tensors[i].tensor));
+    std::vector<size_t> storages;
+    for (const TensorInfo& t : reader.tensors()) storages.push_back(t.storage);
+    return storages;
+  };
+  const NamedTensors apart{{"a", column(0, 1)}, {"b", column(999, 1)}, {"c", column(5, 2)}};
+  CHECK(saved(apart) == std::vector<size_t>{0, 1, 2});
+  CHECK(test::bytes_of(Container{"state_dict", {}, apart, {}, {}}).size() < 4000);
+  CHECK(saved({{"a", column(0, 2)}, {"b", column(500, 2)}, {"c", column(1, 2)}}) ==
+        std::vector<size_t>{0, 1, 0});
+  CHECK(saved({{"a", column(0, 2)}, {"b", column(2, 2)}, {"c", column(1, 2)}}) ==
+        std::vector<size_t>{0, 0, 0});
+  CHECK(saved({{"a", column(3, 2)}, {"b", column(3, 2)}, {"c", transpose(column(3, 2))}}) ==
+        std::vector<size_t>{0, 0, 0});
+  CHECK(saved({{"a", column(1, 2)}, {"all", all}, {"b", column(7, 2)}}) == std::vector<size_t>{0, 0, 0});
+}
+
+TEST_CASE("sections have names of their own") {
+  Container c{"state_dict", {}, {}, {}, {{"notes", {}}, {"notes", {}}}};
+  CHECK(contains(message_of([&] { test::bytes_of(c); }), "'notes' is there twice"));
+  c.unknown = {{"meta", {}}};
+  CHECK(contains(message_of([&] { test::bytes_of(c); }), "'meta' is there twice"));
 }
 
 TEST_CASE("verify reads everything and says which tensor is damaged and where") {
