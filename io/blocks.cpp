@@ -85,10 +85,6 @@ std::vector<size_t> by_address(const Items& items) {
   return order;
 }
 
-bool same_view(const Value& a, const Value& b) {
-  return a.offset == b.offset && a.spec() == b.spec() && a.strides == b.strides;
-}
-
 // From the first byte of a group to its last, begun where every element is aligned.
 Extent extent_of(Group group, const Items& items) {
   Extent all = items[group[0]].extent;
@@ -218,6 +214,10 @@ Block block_of(Group group, Items& items, Extent& all) {
 }
 
 }  // namespace
+
+bool same_view(const Value& a, const Value& b) {
+  return a.storage == b.storage && a.offset == b.offset && a.spec() == b.spec() && a.strides == b.strides;
+}
 
 Blocks blocks_of(const NamedTensors& tensors) {
   Items items = items_of(tensors);

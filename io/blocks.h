@@ -1,5 +1,5 @@
-// Blocks: which bytes to store so that each is stored once. Tensors that overlap in memory share a block; a
-// block holds no byte that none of its tensors shows, but as a zero.
+// Blocks: which bytes to store so that each is stored once. Tensors that share bytes in memory share a block;
+// a block holds no byte that none of its tensors shows, but as a zero.
 #pragma once
 
 #include <memory>
@@ -9,6 +9,9 @@
 #include <varve/core/named_tensors.h>
 
 namespace varve::io {
+
+// Whether they show the same elements of one memory in the same way.
+bool same_view(const Value& a, const Value& b);
 
 struct Block {
   std::shared_ptr<Storage> owner;

@@ -10,6 +10,7 @@
 
 #include <varve/core/random.h>
 #include <varve/core/record.h>
+#include <varve/io/blocks.h>
 #include <varve/io/stop_gradient.h>
 #include <varve/io/trace_sizes.h>
 
@@ -23,9 +24,7 @@ constexpr int kVersion = 1;  // of what a "model" container's meta says
 
 // Whether they are one in memory; what has no elements is.
 bool is_tied(const Tensor& a, const Tensor& b) {
-  const Value &x = a.value(), &y = b.value();
-  return a.spec() == b.spec() &&
-         (a.numel() == 0 || (x.storage == y.storage && x.offset == y.offset && x.strides == y.strides));
+  return a.numel() == 0 ? a.spec() == b.spec() : same_view(a.value(), b.value());
 }
 
 // Gives the default generator back the state it had.
