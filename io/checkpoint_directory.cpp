@@ -92,20 +92,20 @@ void CheckpointDirectory::save_async(const Checkpoint& checkpoint) {
   wait();
   io::Container container = detail::container_of(checkpoint);
   container.tensors = io::snapshot(container.tensors);
-  running_ = std::async(std::launch::async, [this, container = std::move(container), step = checkpoint.step] {
-    write(container, step);
-  });
+  running_ = std::async(std::launch::async,
+                        [this, container = std::move(container), step = checkpoint.step]() mutable {
+                          write(std::move(container), step);
+                        });
 }
 
 void CheckpointDirectory::wait() {
   if (running_.valid()) running_.get();
 }
 
-void CheckpointDirectory::write(const io::Container& container, int64_t step) {
+void CheckpointDirectory::write(io::Container container, int64_t step) {
   if (step < 0) throw Error(fmt::format("checkpoints: step is {}; required is 0 or more", step));
-  io::Container marked = container;
-  marked.meta.set("nan", has_nan(container));
-  io::write(path_of(name_of_step(step)), marked, options_.write, *options_.files);
+  container.meta.set("nan", has_nan(container));
+  io::write(path_of(name_of_step(step)), container, options_.write, *options_.files);
   skipped_.erase(name_of_step(step));
   prune(step);
 }

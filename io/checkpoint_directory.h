@@ -55,7 +55,7 @@ class VARVE_API CheckpointDirectory {
   std::vector<Generation> generations() const;  // the newest first
   bool is_gone(const Generation& generation) const;
   std::string path_of(const std::string& name) const { return folder_ + "/" + name; }
-  void write(const io::Container& container, int64_t step);
+  void write(io::Container container, int64_t step);
   void prune(int64_t saved_step);
   std::optional<double> loss_of(const Generation& generation) const;
   void report(const std::string& what) const;
