@@ -25,6 +25,21 @@ Registry& registry() {
   return instance;
 }
 
+// Throws where the name, or so new a version, is not known.
+OpMaker maker_of(std::string_view name, int version) {
+  Registry& r = registry();
+  const std::lock_guard lock(r.mutex);
+  const auto found = r.makers.find(name);
+  if (found == r.makers.end())
+    throw Error(
+        fmt::format("op '{}' is not known to this program; if it is your own, call register_op first", name));
+  const OpMaker maker = found->second;
+  if (version < 1 || version > maker.version)
+    throw Error(fmt::format("op '{}': version {} found, this program knows 1 to {}; update varve", name,
+                            version, maker.version));
+  return maker;
+}
+
 std::string attribute_text(const Attribute& attribute) {
   return std::visit(
       []<class T>(const T& value) -> std::string {
@@ -51,27 +66,10 @@ void register_op(std::string_view name, OpMaker maker) {
     throw Error(fmt::format("register_op: '{}' is registered already; choose another name", name));
 }
 
-bool knows_op(std::string_view name, int version) {
-  Registry& r = registry();
-  const std::lock_guard lock(r.mutex);
-  const auto found = r.makers.find(name);
-  return found != r.makers.end() && version >= 1 && version <= found->second.version;
-}
+void require_op(std::string_view name, int version) { maker_of(name, version); }
 
 OpPtr make_op(std::string_view name, int version, const Attributes& attributes) {
-  OpMaker maker{};
-  {
-    Registry& r = registry();
-    const std::lock_guard lock(r.mutex);
-    const auto found = r.makers.find(name);
-    if (found == r.makers.end())
-      throw Error(fmt::format(
-          "op '{}' is not known to this program; if it is your own, call register_op first", name));
-    maker = found->second;
-  }
-  if (version < 1 || version > maker.version)
-    throw Error(fmt::format("op '{}': version {} found, this program knows 1 to {}; update varve", name,
-                            version, maker.version));
+  const OpMaker maker = maker_of(name, version);
   return maker.make(version == maker.version ? attributes : maker.upgrade(version, attributes));
 }
 

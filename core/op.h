@@ -153,9 +153,9 @@ struct OpMaker {
   Attributes (*upgrade)(int version, Attributes);
 };
 VARVE_API void register_op(std::string_view name, OpMaker maker);
-// Whether make_op can make that op.
-VARVE_API bool knows_op(std::string_view name, int version);
-// The op of that name. An older version is upgraded; an unknown name or a newer version is an Error.
+// An Error unless this program knows the op of that name and a version at least as new.
+VARVE_API void require_op(std::string_view name, int version);
+// The op of that name, which is required. An older version is upgraded.
 VARVE_API OpPtr make_op(std::string_view name, int version, const Attributes& attributes);
 
 template <Op T>

@@ -6,23 +6,28 @@
 #include <algorithm>
 #include <limits>
 #include <optional>
+#include <set>
+#include <utility>
 
 #include <varve/io/attribute.h>
 
 namespace varve::io {
 namespace {
 
-// An op that this program cannot make, kept as data.
+// An op that this program cannot make, kept as data: its attributes may be any values.
 class OpaqueOp final : public AnyOp {
  public:
-  OpaqueOp(std::string name, int version, Attributes attributes, std::string reason)
-      : name_(std::move(name)),
-        version_(version),
-        attributes_(std::move(attributes)),
-        reason_(std::move(reason)) {}
+  OpaqueOp(std::string name, int version, MetaMap kept, std::string reason)
+      : name_(std::move(name)), version_(version), kept_(std::move(kept)), reason_(std::move(reason)) {}
 
+  const MetaMap& kept() const { return kept_; }
   OpName name() const override { return {name_, version_}; }
-  Attributes attributes() const override { return attributes_; }
+  // For people: as text.
+  Attributes attributes() const override {
+    Attributes out;
+    for (const auto& [name, value] : kept_) out.emplace_back(name, to_string(value));
+    return out;
+  }
   Specs infer(const Specs&) const override { throw Error(reason_); }
   std::optional<View> alias(const View&) const override { return std::nullopt; }
   size_t scratch(Views, Views) const override { return 0; }
@@ -36,20 +41,11 @@ class OpaqueOp final : public AnyOp {
  private:
   std::string name_;
   int version_;
-  Attributes attributes_;
+  MetaMap kept_;
   std::string reason_;
 };
 
-bool is_opaque(const AnyOp& op) { return dynamic_cast<const OpaqueOp*>(&op) != nullptr; }
-
-OpPtr op_or_opaque(const std::string& name, int version, const Attributes& attributes) {
-  try {
-    return make_op(name, version, attributes);
-  } catch (const Error& e) {
-    if (knows_op(name, version)) throw;  // its attributes do not fit
-    return std::make_shared<const OpaqueOp>(name, version, attributes, e.what());
-  }
-}
+const OpaqueOp* as_opaque(const AnyOp& op) { return dynamic_cast<const OpaqueOp*>(&op); }
 
 Attribute* find(Attributes& attributes, std::string_view name) {
   for (auto& [key, value] : attributes)
@@ -58,11 +54,12 @@ Attribute* find(Attributes& attributes, std::string_view name) {
 }
 
 OpPtr resized(const AnyOp& op, std::span<const SizedGraph::Fit> fits, int64_t batch) {
+  if (as_opaque(op)) return op.share();  // says itself that it cannot run
   Attributes attributes = op.attributes();
   for (const SizedGraph::Fit& fit : fits)
     set_number(*find(attributes, fit.attribute), fit.element,
                fit.base + fit.slope * static_cast<double>(batch));
-  return op_or_opaque(std::string(op.name().name), op.name().version, attributes);
+  return make_op(op.name().name, op.name().version, attributes);
 }
 
 // The op of a call at `batch`; `fit` moves on to the fits of later calls.
@@ -197,9 +194,10 @@ Meta to_meta(const Dims& dims) {
   return out;
 }
 
-Meta to_meta(const Attributes& attributes) {
+Meta attributes_of(const AnyOp& op) {
+  if (const OpaqueOp* opaque = as_opaque(op)) return opaque->kept();
   MetaMap out;
-  for (const auto& [name, value] : attributes)
+  for (const auto& [name, value] : op.attributes())
     out.emplace_back(name, std::visit(
                                []<class T>(const T& v) {
                                  if constexpr (std::is_same_v<T, Dims>)
@@ -252,18 +250,23 @@ void append_values(const Specs& specs, std::vector<Spec>& values, std::vector<ui
   }
 }
 
-Graph::Call call_from(const Meta& meta, const std::vector<Spec>& values) {
-  const auto version = integer(meta.at("version"), 1, std::numeric_limits<int>::max(), "an op's version");
-  return {op_or_opaque(meta.at("op").as_string(), static_cast<int>(version),
-                       attributes_from(meta.at("attributes"))),
-          numbers_from(meta.at("in"), values.size()),
-          {}};
+OpPtr op_from(const Meta& call) {
+  const std::string& name = call.at("op").as_string();
+  const auto version =
+      static_cast<int>(integer(call.at("version"), 1, std::numeric_limits<int>::max(), "an op's version"));
+  const Meta& attributes = call.at("attributes");
+  try {
+    require_op(name, version);
+  } catch (const Error& e) {
+    return std::make_shared<const OpaqueOp>(name, version, attributes.as_map(), e.what());
+  }
+  return make_op(name, version, attributes_from(attributes));
 }
 
 void append_call(const Meta& meta, Graph& graph) try {
-  Graph::Call call = call_from(meta, graph.values);
+  Graph::Call call{op_from(meta), numbers_from(meta.at("in"), graph.values.size()), {}};
   const Specs out = specs_from(meta.at("out"));
-  if (!is_opaque(*call.op) && call.op->infer(picked(graph.values, call.in)) != out)
+  if (!as_opaque(*call.op) && call.op->infer(picked(graph.values, call.in)) != out)
     throw Error(fmt::format("its results are not those of {}", to_string(*call.op)));
   append_values(out, graph.values, call.out);
   graph.calls.push_back(std::move(call));
@@ -271,26 +274,40 @@ void append_call(const Meta& meta, Graph& graph) try {
   throw Error(fmt::format("graph: call {}: {}", graph.calls.size(), e.what()));
 }
 
-SizedGraph::Fit fit_from(const Meta& meta, const SizedGraph& sized) {
-  const auto calls = static_cast<int64_t>(sized.graph.calls.size());
-  const auto call = static_cast<uint32_t>(integer(meta.at("call"), 0, calls - 1, "a fit's call"));
-  if (!sized.fits.empty() && call < sized.fits.back().call)
-    throw Error("graph: fits are not in the order of calls");
-  Attributes attributes = sized.graph.calls[call].op->attributes();
-  const std::string& name = meta.at("attribute").as_string();
-  Attribute* attribute = find(attributes, name);
-  if (!attribute) throw Error(fmt::format("graph: a fit for '{}', which call {} lacks", name, call));
-  const auto element =
-      static_cast<int>(integer(meta.at("element"), 0, numbers_in(*attribute) - 1, "a fit's element"));
-  for (auto f = sized.fits.rbegin(); f != sized.fits.rend() && f->call == call; ++f)
-    if (f->attribute == name && f->element == element)
-      throw Error(fmt::format("graph: two fits for one number of '{}' of call {}", name, call));
-  const SizedGraph::Fit fit{call, name, element, meta.at("base").as_double(), meta.at("slope").as_double()};
+// That the fit gives the number which the call was traced with.
+void check_value(const SizedGraph::Fit& fit, const SizedGraph& sized) {
+  Attributes attributes = sized.graph.calls[fit.call].op->attributes();
+  Attribute* attribute = find(attributes, fit.attribute);
+  if (!attribute)
+    throw Error(fmt::format("graph: a fit for '{}', which call {} lacks", fit.attribute, fit.call));
+  integer(fit.element, 0, numbers_in(*attribute) - 1, "a fit's element");
   const Attribute traced = *attribute;
-  set_number(*attribute, element, fit.base + fit.slope * static_cast<double>(sized.batch()));
+  set_number(*attribute, fit.element, fit.base + fit.slope * static_cast<double>(sized.batch()));
   if (!same(traced, *attribute))
-    throw Error(fmt::format("graph: the fit for '{}' of call {} does not give its value", name, call));
+    throw Error(
+        fmt::format("graph: the fit for '{}' of call {} does not give its value", fit.attribute, fit.call));
+}
+
+SizedGraph::Fit fit_from(const Meta& meta, const SizedGraph& sized) {
+  constexpr int64_t kMost = std::numeric_limits<int>::max();
+  const auto calls = static_cast<int64_t>(sized.graph.calls.size());
+  const SizedGraph::Fit fit{static_cast<uint32_t>(integer(meta.at("call"), 0, calls - 1, "a fit's call")),
+                            meta.at("attribute").as_string(),
+                            static_cast<int>(integer(meta.at("element"), 0, kMost, "a fit's element")),
+                            meta.at("base").as_double(), meta.at("slope").as_double()};
+  if (!as_opaque(*sized.graph.calls[fit.call].op)) check_value(fit, sized);
   return fit;
+}
+
+void check_distinct(const std::vector<SizedGraph::Fit>& fits) {
+  std::set<std::pair<std::string_view, int>> of_call;
+  for (size_t i = 0; i < fits.size(); ++i) {
+    const SizedGraph::Fit& fit = fits[i];
+    if (i > 0 && fit.call < fits[i - 1].call) throw Error("graph: fits are not in the order of calls");
+    if (i > 0 && fit.call > fits[i - 1].call) of_call.clear();
+    if (!of_call.emplace(fit.attribute, fit.element).second)
+      throw Error(fmt::format("graph: two fits for one number of '{}' of call {}", fit.attribute, fit.call));
+  }
 }
 
 }  // namespace
@@ -317,7 +334,7 @@ Meta to_meta(const SizedGraph& sized) {
   for (const Graph::Call& call : graph.calls)
     calls.emplace_back(MetaMap{{"op", call.op->name().name},
                                {"version", call.op->name().version},
-                               {"attributes", to_meta(call.op->attributes())},
+                               {"attributes", attributes_of(*call.op)},
                                {"in", to_meta(call.in)},
                                {"out", to_meta(picked(graph.values, call.out))}});
   for (const SizedGraph::Fit& fit : sized.fits)
@@ -346,6 +363,7 @@ SizedGraph graph_from(const Meta& meta, const Specs& captured) {
   for (const Meta& call : meta.at("calls").as_list()) append_call(call, graph);
   graph.outputs = numbers_from(meta.at("outputs"), graph.values.size());
   for (const Meta& fit : meta.at("fits").as_list()) out.fits.push_back(fit_from(fit, out));
+  check_distinct(out.fits);
   return out;
 }
 

@@ -192,10 +192,7 @@ struct Printer {
 
 bool Meta::as_bool() const { return get<bool>(value_, "bool"); }
 int64_t Meta::as_int() const { return get<int64_t>(value_, "int"); }
-double Meta::as_double() const {
-  if (const auto* v = std::get_if<int64_t>(&value_)) return static_cast<double>(*v);
-  return get<double>(value_, "double");
-}
+double Meta::as_double() const { return get<double>(value_, "double"); }
 const std::string& Meta::as_string() const { return get<std::string>(value_, "string"); }
 const Bytes& Meta::as_bytes() const { return get<Bytes>(value_, "bytes"); }
 const MetaList& Meta::as_list() const { return get<MetaList>(value_, "list"); }

@@ -41,7 +41,7 @@ class VARVE_API Meta {
   // The value as that type; an Error saying what was found when it is another.
   bool as_bool() const;
   int64_t as_int() const;
-  double as_double() const;  // an integer converts
+  double as_double() const;
   const std::string& as_string() const;
   const Bytes& as_bytes() const;
   const MetaList& as_list() const;

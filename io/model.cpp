@@ -65,9 +65,40 @@ std::vector<std::string> names_from(const Meta& meta) {
 
 std::string constant_name(size_t i) { return fmt::format("{}{}", kConstantPart, i); }
 
-const Tensor& tensor_named(const Container& container, const std::string& name) {
-  if (const Tensor* found = container.tensors.find(name)) return *found;
+using ByName = std::unordered_map<std::string_view, const Tensor*>;
+
+ByName by_name(const NamedTensors& tensors) {
+  ByName out(tensors.size());
+  for (const auto& [name, tensor] : tensors) out.emplace(name, &tensor);
+  return out;
+}
+
+const Tensor& tensor_named(const ByName& tensors, const std::string& name) {
+  if (const auto found = tensors.find(name); found != tensors.end()) return *found->second;
   throw Error(fmt::format("model: tensor '{}' is missing from the file", name));
+}
+
+// An entry of a file's; `owners` are those before it that are no other's name.
+MemberEntry entry_from(const Meta& meta, const ByName& tensors,
+                       std::unordered_map<std::string, Tensor>& owners) {
+  MemberEntry entry{
+      meta.at("name").as_string(), {}, meta.at("buffer").as_bool(), meta.at("alias_of").as_string()};
+  const Tensor& found = tensor_named(tensors, entry.name);
+  if (entry.alias_of.empty()) {
+    entry.tensor = found.detach();
+    entry.tensor.set_requires_grad(meta.at("requires_grad").as_bool());
+    owners.emplace(entry.name, entry.tensor);
+    return entry;
+  }
+  const auto owner = owners.find(entry.alias_of);
+  if (owner == owners.end())
+    throw Error(fmt::format("model: entry '{}' is another name of '{}', which no entry before it has",
+                            entry.name, entry.alias_of));
+  if (!is_tied(found, owner->second))
+    throw Error(fmt::format("model: entry '{}' is another name of '{}', and has another tensor", entry.name,
+                            entry.alias_of));
+  entry.tensor = owner->second;
+  return entry;
 }
 
 }  // namespace
@@ -249,63 +280,45 @@ Model::Model(const Container& container) {
         fmt::format("model: version {} found, this program knows 1 to {}; update varve", version, kVersion));
   inputs_ = names_from(meta.at("inputs"));
   outputs_ = names_from(meta.at("outputs"));
-  read_entries(container);
-  read_constants(container);
-  for (const Carried& c : container.carried) computed_dtype(c.element, c.name, "model");  // throws
-  if (const size_t known = entries_.size() + constants_.size(); known != container.tensors.size())
-    throw Error(fmt::format("model: {} tensors found, of which {} are entries and constants",
-                            container.tensors.size(), known));
+  read_tensors(container);
   train_ = read_side(meta.at("train"));
   eval_ = read_side(meta.at("eval"));
   check_ends();
   label(*this);
 }
 
-void Model::read_entries(const Container& container) {
-  std::unordered_map<std::string, Tensor> first;
-  std::unordered_set<std::string> names;
+void Model::read_tensors(const Container& container) {
+  const ByName tensors = by_name(container.tensors);
+  std::unordered_map<std::string, Tensor> owners;
+  std::unordered_set<std::string_view> names;
   for (const Meta& meta : container.meta.at("entries").as_list()) {
-    MemberEntry entry{
-        meta.at("name").as_string(), {}, meta.at("buffer").as_bool(), meta.at("alias_of").as_string()};
-    if (entry.alias_of.empty()) {
-      entry.tensor = tensor_named(container, entry.name).detach();
-      entry.tensor.set_requires_grad(meta.at("requires_grad").as_bool());
-      first.emplace(entry.name, entry.tensor);
-    } else {
-      const auto found = first.find(entry.alias_of);
-      if (found == first.end())
-        throw Error(fmt::format("model: entry '{}' is another name of '{}', which no entry before it has",
-                                entry.name, entry.alias_of));
-      entry.tensor = found->second;
-      if (!is_tied(tensor_named(container, entry.name), entry.tensor))
-        throw Error(fmt::format("model: entry '{}' is another name of '{}', and has another tensor",
-                                entry.name, entry.alias_of));
-    }
-    if (!names.insert(entry.name).second)
-      throw Error(fmt::format("model: entry '{}' is listed twice", entry.name));
-    entries_.push_back(std::move(entry));
+    entries_.push_back(entry_from(meta, tensors, owners));
+    if (!names.insert(meta.at("name").as_string()).second)
+      throw Error(fmt::format("model: entry '{}' is listed twice", entries_.back().name));
   }
-}
-
-void Model::read_constants(const Container& container) {
   const int64_t count = container.meta.at("constants").as_int();
   for (int64_t i = 0; i < count; ++i)  // ends at the first that is missing
-    constants_.push_back(tensor_named(container, constant_name(static_cast<size_t>(i))).detach());
+    constants_.push_back(tensor_named(tensors, constant_name(static_cast<size_t>(i))).detach());
+  for (const Carried& c : container.carried) computed_dtype(c.element, c.name, "model");  // throws
+  if (const size_t known = entries_.size() + constants_.size(); known != container.tensors.size())
+    throw Error(fmt::format("model: {} tensors found, of which {} are entries and constants",
+                            container.tensors.size(), known));
 }
 
 Model::Side Model::read_side(const Meta& meta) const {
+  std::unordered_map<std::string_view, size_t> numbers;
+  for (size_t i = 0; i < entries_.size(); ++i) numbers.emplace(entries_[i].name, i);
   Side out;
   Specs specs;
   for (const Meta& m : meta.at("captured").as_list()) {
     if (m.as_map().size() != 1)
       throw Error("model: a captured value stands for more than one thing, or none");
     if (const Meta* member = m.find("member")) {
-      const auto found = std::find_if(entries_.begin(), entries_.end(),
-                                      [&](const MemberEntry& e) { return e.name == member->as_string(); });
-      if (found == entries_.end())
+      const auto found = numbers.find(member->as_string());
+      if (found == numbers.end())
         throw Error(fmt::format("model: a graph uses '{}', which is no entry", member->as_string()));
-      out.sources.push_back({Source::kMember, static_cast<size_t>(found - entries_.begin())});
-      specs.push_back(found->tensor.spec());
+      out.sources.push_back({Source::kMember, found->second});
+      specs.push_back(entries_[found->second].tensor.spec());
     } else if (const Meta* constant = m.find("constant")) {
       const int64_t i = constant->as_int();
       if (i < 0 || i >= static_cast<int64_t>(constants_.size()))

@@ -73,8 +73,7 @@ class VARVE_API Model {
                    const std::vector<MemberEntry>& traced);
   size_t add_constant(const Tensor& tensor);
   void check_ends() const;
-  void read_entries(const io::Container& container);
-  void read_constants(const io::Container& container);
+  void read_tensors(const io::Container& container);
   Side read_side(const io::Meta& meta) const;
   io::Meta meta_of(const Side& side) const;
 

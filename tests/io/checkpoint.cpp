@@ -27,7 +27,7 @@ void check_one(const NamedTensors& found, const char* name, double value) {
 }
 
 io::Container minimal() {
-  return {"checkpoint", io::MetaMap{{"epoch", 1}, {"step", 2}, {"loss", 3}, {"user", {}}}, {}};
+  return {"checkpoint", io::MetaMap{{"epoch", 1}, {"step", 2}, {"loss", 3.0}, {"user", {}}}, {}};
 }
 
 }  // namespace

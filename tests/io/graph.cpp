@@ -15,6 +15,8 @@
 #include <varve/io/model.h>
 #include <varve/io/trace_sizes.h>
 
+#include "tests/message.h"
+
 using namespace varve;
 using namespace varve::io;
 
@@ -229,6 +231,37 @@ TEST_CASE("an op that this program does not know can be read and saved, and refu
   CHECK(model.container().meta == saved.meta);
   CHECK_THROWS_WITH_AS(model(zeros({4, 3})), doctest::Contains("'test.unheard' is not known"), Error);
   CHECK_THROWS_WITH_AS(model.graph(true).at(7), doctest::Contains("'test.unheard' is not known"), Error);
+}
+
+TEST_CASE("of an op that this program does not know attributes may be anything, and fits anywhere") {
+  Container saved = trace_model(One<Unheard>(), {zeros({4, 3})}).container();
+  static constexpr int kUnheard = 1;  // its call
+  const MetaMap attributes{{"many", MetaList(9, Meta(1))},
+                           {"real", MetaList{0.5, 1.5}},
+                           {"none", Meta()},
+                           {"map", MetaMap{{"x", Bytes(2)}}}};
+  Meta train = saved.meta.at("train"), graph = train.at("graph");
+  MetaList calls = graph.at("calls").as_list();
+  REQUIRE(calls.at(kUnheard).at("op").as_string() == "test.unheard");
+  calls[kUnheard].set("attributes", attributes);
+  graph.set("calls", calls);
+  const auto fit = [](const char* attribute, int element) {
+    return MetaMap{
+        {"call", kUnheard}, {"attribute", attribute}, {"element", element}, {"base", 1.0}, {"slope", 0.5}};
+  };
+  const auto with_fits = [&](const MetaList& fits) {
+    graph.set("fits", fits);
+    train.set("graph", graph);
+    saved.meta.set("train", train);
+    return Model(saved);
+  };
+  const Model model = with_fits({fit("real", 1), fit("many", 8)});
+  CHECK(model.container().meta == saved.meta);
+  CHECK(contains(to_string(model.graph(true).graph),
+                 "many=[1, 1, 1, 1, 1, 1, 1, 1, 1], real=[0.5, 1.5], none=null, map={"));
+  CHECK_THROWS_WITH_AS(model(zeros({5, 3})), doctest::Contains("'test.unheard' is not known"), Error);
+  CHECK_THROWS_WITH_AS(with_fits({fit("real", 1), fit("many", 8), fit("real", 1)}),
+                       doctest::Contains("two fits for one number of 'real'"), Error);
 }
 
 TEST_CASE("an op of a newer version is kept as data too") {
