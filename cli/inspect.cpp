@@ -75,7 +75,13 @@ io::Container described(const io::Reader& reader) {
 
 Summary summary_of_varve(const io::SourcePtr& source, const Options& o) {
   const io::Reader reader(source);
-  Summary s{"varve 1", reader.kind(), to_string(reader.fingerprint()), {}, source->size(), reader.meta(), {}};
+  Summary s{fmt::format("varve 1.{}", reader.minor_version()),
+            reader.kind(),
+            to_string(reader.fingerprint()),
+            {},
+            source->size(),
+            reader.meta(),
+            {}};
   for (io::TensorInfo& t : reader.tensors()) {
     Row row{std::move(t), {}};
     if ((o.values || o.statistics) && io::info_of(row.info.element)->dtype)

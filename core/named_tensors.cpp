@@ -22,6 +22,11 @@ std::vector<NamedSpec> specs_of(const NamedTensors& tensors) {
   return specs;
 }
 
+std::string to_string(const NamedSpec& found) {
+  return found.carried.empty() ? varve::to_string(found.spec)
+                               : fmt::format("{}{}", found.carried, varve::to_string(found.spec.shape));
+}
+
 // What to put before every name of `shorter` to get a name of `longer`: nothing where that is not so.
 std::string common_prefix(const std::vector<std::string>& longer, const std::vector<std::string>& shorter) {
   if (shorter.empty()) return "";
@@ -52,9 +57,9 @@ std::string to_string(const LoadReport& report) {
 }
 
 LoadReport compare(std::span<const NamedSpec> found, std::span<const NamedSpec> required, bool cast) {
-  std::unordered_map<std::string_view, const Spec*> given;
+  std::unordered_map<std::string_view, const NamedSpec*> given;
   for (const NamedSpec& f : found)
-    if (!given.emplace(f.name, &f.spec).second)
+    if (!given.emplace(f.name, &f).second)
       throw Error(fmt::format("load_state_dict: '{}' is given twice", f.name));
   LoadReport report;
   for (const NamedSpec& r : required) {
@@ -63,10 +68,9 @@ LoadReport compare(std::span<const NamedSpec> found, std::span<const NamedSpec> 
       report.missing.push_back(r.name);
       continue;
     }
-    const Spec& f = *at->second;
-    if (f.shape != r.spec.shape || (!cast && f.dtype != r.spec.dtype))
+    if (!at->second->fits(r.spec, cast))
       report.misshapen.push_back(
-          fmt::format("{}: found {}, required {}", r.name, to_string(f), to_string(r.spec)));
+          fmt::format("{}: found {}, required {}", r.name, to_string(*at->second), to_string(r.spec)));
     given.erase(at);
   }
   for (const NamedSpec& f : found)

@@ -31,6 +31,11 @@ class NamedTensors : public std::vector<NamedTensor> {
 struct NamedSpec {
   std::string name;
   Spec spec;
+  std::string_view carried = {};  // a kind that core has no dtype for
+  // Whether a tensor like `required` can be filled from it; with `cast`, dtypes may differ.
+  bool fits(const Spec& required, bool cast) const {
+    return carried.empty() && spec.shape == required.shape && (cast || spec.dtype == required.dtype);
+  }
 };
 
 // What a loading found to differ from what was required; empty lists mean nothing.

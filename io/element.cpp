@@ -52,9 +52,10 @@ ElementKind element_of(DType dtype) { return *element_named(varve::name_of(dtype
 DType computed_dtype(ElementKind kind, std::string_view name, std::string_view file) {
   const ElementInfo& info = *info_of(kind);
   if (!info.dtype)
-    throw DTypeError(fmt::format(
-        "load: tensor '{}' in {} is {}, which is carried but not computed with; convert the file first", name,
-        file, info.name));
+    throw DTypeError(
+        fmt::format("load: tensor '{}' in {} is {}, which is carried but not computed with; load the others "
+                    "by their names",
+                    name, file, info.name));
   return *info.dtype;
 }
 

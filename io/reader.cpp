@@ -51,6 +51,7 @@ void Reader::open() {
     fail(at, "the footer does not match its checksum; the file is cut short, extended or damaged");
   if (footer.file_bytes != size)
     fail(at, fmt::format("the file has {} bytes, its footer says {}", size, footer.file_bytes));
+  minor_ = header.minor;
   index_offset_ = footer.index_offset;
   if (index_offset_ < sizeof header || index_offset_ > at || footer.index_bytes != at - index_offset_)
     fail(at, "the index does not lie between the header and the footer");
@@ -79,9 +80,8 @@ const std::string& Reader::kind() const { return index_->kind; }
 const Meta& Reader::meta() const { return index_->meta; }
 Fingerprint Reader::fingerprint() const { return fingerprint_of(*index_); }
 
-std::vector<TensorInfo> Reader::tensors() const {
-  std::vector<TensorInfo> out;
-  out.reserve(index_->tensors.size());
+std::deque<TensorInfo> Reader::tensors() const {
+  std::deque<TensorInfo> out;
   for (const TensorEntry& t : index_->tensors) {
     const StorageEntry& s = index_->storages[t.storage];
     out.push_back(

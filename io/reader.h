@@ -2,6 +2,7 @@
 // asked for.
 #pragma once
 
+#include <deque>
 #include <memory>
 #include <span>
 #include <string>
@@ -41,9 +42,12 @@ class VARVE_API Reader {
   const std::string& name() const { return source_->name(); }
   const std::string& kind() const;
   const Meta& meta() const;
+  int minor_version() const { return minor_; }  // of the format, 1.x
   // Names the content, whatever the codec and the order of writing.
   Fingerprint fingerprint() const;
-  std::vector<TensorInfo> tensors() const;
+  // A deque, since a file of tiny tensors has fewer bytes than what is said of them: no large piece of
+  // memory.
+  std::deque<TensorInfo> tensors() const;
 
   // Reads every byte; FormatError names the tensor and the offset of the first damage.
   void verify() const;
@@ -52,11 +56,12 @@ class VARVE_API Reader {
   // The tensors of these names, verified, in that order; an Error names one that is not there.
   NamedTensors read(std::span<const std::string> names) const;
   // Everything; of a source that lies in memory (a mapping) uncoded tensors are used in place, and their
-  // bytes are not verified, but for those of bool. They keep the source open.
+  // bytes are not verified, but for those of bool. They keep the source open. Writing to them changes memory,
+  // not the file; this reader takes what was written for damage.
   Container map() const;
   // Fills each of `targets` with the tensor of its name and shape, converted where the dtypes differ, keeping
-  // no more than a chunk for each thread of what lies dense in the file, in any order of its axes. All is
-  // verified before the first is written to.
+  // no more than a chunk for each thread, or three of a coded one, of what lies dense in the file, in any
+  // order of its axes. All is verified before the first is written to.
   void read_into(const NamedTensors& targets) const;
 
  private:
@@ -69,6 +74,7 @@ class VARVE_API Reader {
   SourcePtr source_;
   std::unique_ptr<Index> index_;
   uint64_t index_offset_ = 0;
+  int minor_ = 0;
 };
 
 }  // namespace varve::io

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <deque>
 #include <regex>
 #include <unordered_map>
 #include <unordered_set>
@@ -25,14 +26,19 @@ constexpr std::array kParts{StatePart{"state_dict", "", {}}, StatePart{"model", 
                             StatePart{"checkpoint", io::kModelPart, {}}};
 
 struct Member {
-  std::string name;
+  NamedSpec found;
   io::TensorInfo in_file;
-  Spec spec() const { return {io::computed_dtype(in_file.element, name, {}), in_file.shape}; }
   bool is_at(const Member& o) const {
-    return in_file.storage == o.in_file.storage && in_file.start == o.in_file.start && spec() == o.spec() &&
-           in_file.strides == o.in_file.strides;
+    return in_file.storage == o.in_file.storage && in_file.start == o.in_file.start &&
+           found.spec == o.found.spec && in_file.strides == o.in_file.strides;
   }
 };
+
+Member member_of(std::string name, io::TensorInfo in_file) {
+  const io::ElementInfo& kind = *io::info_of(in_file.element);
+  return {{std::move(name), {kind.dtype.value_or(DType::u8), in_file.shape}, kind.dtype ? "" : kind.name},
+          std::move(in_file)};
+}
 
 const StatePart& part_of(const io::Reader& file) {
   for (const StatePart& part : kParts)
@@ -42,15 +48,14 @@ const StatePart& part_of(const io::Reader& file) {
                                 file.kind()));
 }
 
-std::vector<Member> state_of(const io::Reader& file) {
+std::deque<Member> state_of(const io::Reader& file) {
   const StatePart& part = part_of(file);
-  std::vector<Member> state;
+  std::deque<Member> state;
   for (io::TensorInfo& t : file.tensors()) {
     if (!t.name.starts_with(part.prefix)) continue;
     if (!part.without.empty() && t.name.starts_with(part.without)) continue;
-    io::computed_dtype(t.element, t.name, file.name());  // throws where it is carried
     std::string name = t.name.substr(part.prefix.size());
-    state.push_back({std::move(name), std::move(t)});
+    state.push_back(member_of(std::move(name), std::move(t)));
   }
   return state;
 }
@@ -93,14 +98,14 @@ NamedTensors wanted_of(const io::Reader& file, const std::unordered_map<std::str
   for (const auto& [name, tensor] : target) {
     const auto member = members.find(name);
     if (member == members.end()) continue;
-    const Member& found = member->second;
-    if (found.in_file.shape != tensor.shape() || (!cast && found.spec().dtype != tensor.dtype())) continue;
-    const auto [owner, is_new] = first.emplace(&tensor.value(), &found);
+    const Member& now = member->second;
+    if (!now.found.fits(tensor.spec(), cast)) continue;
+    const auto [owner, is_new] = first.emplace(&tensor.value(), &now);
     if (is_new) {
-      wanted.add(found.in_file.name, tensor);
-    } else if (!owner->second->is_at(found)) {
-      const NamedTensors both = file.read(std::array{owner->second->in_file.name, found.in_file.name});
-      require_tied(owner->second->name, both[0].tensor, found.name, both[1].tensor);
+      wanted.add(now.in_file.name, tensor);
+    } else if (const Member& before = *owner->second; !before.is_at(now)) {
+      const NamedTensors both = file.read(std::array{before.in_file.name, now.in_file.name});
+      require_tied(before.found.name, both[0].tensor, now.found.name, both[1].tensor);
     }
   }
   return wanted;
@@ -125,10 +130,10 @@ void save(const std::string& path, const NamedTensors& state, const io::WriteOpt
 NamedTensors load(const std::string& path) {
   const io::Reader file(path);
   std::vector<std::string> names;
-  const std::vector<Member> state = state_of(file);
+  const std::deque<Member> state = state_of(file);
   for (const Member& m : state) names.push_back(m.in_file.name);
   NamedTensors out = file.read(names);
-  for (size_t i = 0; i < out.size(); ++i) out[i].name = state[i].name;
+  for (size_t i = 0; i < out.size(); ++i) out[i].name = state[i].found.name;
   return out;
 }
 
@@ -148,10 +153,13 @@ LoadReport load_into(const NamedTensors& target, const std::string& path, const 
   std::vector<NamedSpec> found, required;
   std::unordered_map<std::string, Member> members;
   std::unordered_set<std::string> names;
-  for (Member& m : state_of(file)) {
-    const std::string name = rename(m.name);
-    check_distinct(names, name, m.name);
-    found.push_back({name, m.spec()});
+  std::deque<Member> state = state_of(file);
+  found.reserve(state.size()), required.reserve(target.size());
+  for (Member& m : state) {
+    const std::string name = rename(m.found.name);
+    check_distinct(names, name, m.found.name);
+    m.found.name = name;
+    found.push_back(m.found);
     members.emplace(name, std::move(m));
   }
   for (const auto& [name, tensor] : target) required.push_back({name, tensor.spec()});

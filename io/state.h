@@ -34,9 +34,9 @@ VARVE_API NamedTensors load(const std::string& path);
 // The tensors of these names only; the rest of the file is not read. Error where one is missing.
 VARVE_API NamedTensors load(const std::string& path, std::span<const std::string> names);
 
-// Fills `target` from a file without keeping more than a chunk of it for each thread (of tensors stored with
-// gaps or backwards: their storage). The file is verified first, so that nothing is written when it is
-// damaged or, if strict, differs.
+// Fills `target` from a file without keeping more than a chunk of it for each thread, or three where a codec
+// made it (of tensors stored with gaps or backwards: their storage; of two that become one: both). The file
+// is verified first, so that nothing is written when it is damaged or, if strict, differs.
 VARVE_API LoadReport load_into(const NamedTensors& target, const std::string& path,
                                const LoadOptions& options = {});
 template <class M>

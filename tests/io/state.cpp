@@ -3,6 +3,10 @@
 
 #include <doctest/doctest.h>
 
+#include <array>
+#include <filesystem>
+
+#include "tests/allocations.h"
 #include "tests/fixture.h"
 #include "tests/io/temporary_folder.h"
 #include "tests/message.h"
@@ -140,6 +144,35 @@ TEST_CASE("loading from a file is strict and lists everything, or takes what fit
   CHECK(report.missing == std::vector<std::string>{"more"});
   CHECK(report.misshapen.size() == 1);
   CHECK(other[1].tensor[0].item() == 5);
+}
+
+TEST_CASE("what is carried and not computed with is in no one's way, and fits nowhere") {
+  const test::TemporaryFolder folder;
+  const auto two_bytes = [] { return std::make_shared<Storage>(cpu_backend(), size_t{2}); };
+  const auto kind = io::ElementKind::f8_e4m3fn;
+  io::write(folder / "s", {"state_dict", {}, some_state(), {{"w8", kind, {2}, two_bytes()}}, {}});
+  const NamedTensors state = blank_state();
+  CHECK(contains(message_of([&] { load_into(state, folder / "s"); }), "unexpected (1): w8"));
+  CHECK(load_into(state, folder / "s", {.strict = false}).unexpected == std::vector<std::string>{"w8"});
+  check_filled(state);
+  const NamedTensors wanted{{"w8", zeros({2})}};
+  CHECK(load_into(wanted, folder / "s", {.strict = false, .cast = true}).misshapen ==
+        std::vector<std::string>{"w8: found f8_e4m3fn[2], required f32[2]"});
+  CHECK(contains(message_of([&] { load(folder / "s"); }), "load the others by their names"));
+  CHECK(load(folder / "s", std::array<std::string, 1>{"ln.bias"}).size() == 1);
+}
+
+TEST_CASE("a file of tiny tensors takes no piece of memory much larger than itself") {
+  NamedTensors tensors;
+  const Tensor one = zeros({});
+  for (int i = 0; i < 300'000; ++i) tensors.add(std::to_string(i), one);
+  const test::TemporaryFolder folder;
+  save(folder / "s", tensors);
+  const size_t bytes = std::filesystem::file_size(folder / "s");
+  test::allocations.largest = 0;
+  CHECK(load(folder / "s").size() == tensors.size());
+  CHECK(load_into(tensors, folder / "s").clean());
+  CHECK(test::allocations.largest <= 4 * bytes + (size_t{16} << 20));
 }
 
 TEST_CASE("dtypes that differ are refused, or cast on demand") {
