@@ -6,6 +6,7 @@
 #include <zlib.h>
 #include <zstd.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstring>
@@ -196,13 +197,12 @@ ChunkCoder& ChunkCoder::operator=(ChunkCoder&&) noexcept = default;
 std::span<const std::byte> ChunkCoder::encode(Codec codec, size_t width, std::span<const std::byte> chunk) {
   const size_t count = chunk.size() / width, sizes = 4 * width;
   if (codec == Codec::none || count == 0) return {};
-  planes_.resize(std::max(planes_.size(), count * width));
-  with_number(width, [&]<class T>(T) { separate<T>(chunk.data(), count, as_uint8(planes_.data())); });
-  coded_.resize(std::max(coded_.size(), sizes + chunk.size()));
-  const std::span out(coded_);
+  const auto planes = planes_.take(count * width);
+  with_number(width, [&]<class T>(T) { separate<T>(chunk.data(), count, as_uint8(planes.data())); });
+  const auto out = coded_.take(sizes + chunk.size());
   size_t used = sizes;
   for (size_t p = 0; p < width; ++p) {
-    const auto plane = std::span(planes_).subspan(p * count, count);
+    const auto plane = planes.subspan(p * count, count);
     const auto room = out.subspan(used, count - 1);
     size_t size = is_noise(plane) ? 0 : coders_->encode(codec, plane, room);
     if (size == 0) {
@@ -226,7 +226,7 @@ void ChunkCoder::decode(Codec codec, size_t width, std::span<const std::byte> st
   const size_t count = out.size() / width, sizes = 4 * width;
   const auto wrong = [](const char* what) { throw Error(std::string("codec: ") + what); };
   if (codec == Codec::none || count == 0 || stored.size() < sizes) wrong("a coded chunk is too short");
-  planes_.resize(std::max(planes_.size(), count * width));
+  const auto decoded = planes_.take(count * width);
   std::array<const std::byte*, 8> planes{};  // where each lies once decoded
   size_t used = sizes;
   for (size_t p = 0; p < width; ++p) {
@@ -234,7 +234,7 @@ void ChunkCoder::decode(Codec codec, size_t width, std::span<const std::byte> st
     std::memcpy(&size, stored.data() + 4 * p, sizeof size);
     if (size > count || size > stored.size() - used) wrong("a plane is larger than its chunk");
     const auto plane = stored.subspan(used, size);
-    const auto target = std::span(planes_).subspan(p * count, count);
+    const auto target = decoded.subspan(p * count, count);
     planes[p] = size == count ? plane.data() : target.data();
     if (size < count && !coders_->decode(codec, plane, target)) wrong("a plane does not decode to its size");
     used += size;

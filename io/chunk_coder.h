@@ -1,11 +1,12 @@
-// ChunkCoder: chunks coded and decoded, one after the other; it keeps its memory for the next one.
+// ChunkCoder: chunks coded and decoded, one after the other; it keeps its memory, a chunk to decode and two
+// to encode, for the next one.
 #pragma once
 
 #include <memory>
 #include <span>
 
 #include <varve/io/codec.h>
-#include <varve/io/meta.h>
+#include <varve/io/scratch.h>
 
 namespace varve::io {
 
@@ -25,7 +26,7 @@ class VARVE_API ChunkCoder {
  private:
   struct Coders;
   std::unique_ptr<Coders> coders_;
-  Bytes planes_, coded_;
+  Scratch planes_, coded_;
 };
 
 }  // namespace varve::io

@@ -90,11 +90,10 @@ void Loading::load_run(std::span<const Chunk> run, Room& room, const Place& plac
     check(first, out);
     return finish(first, out, done);
   }
-  room.stored.resize(run.back().end() - first.offset);
-  source_.read_at(first.offset, room.stored);
+  const auto all = room.stored.take(run.back().end() - first.offset);
+  source_.read_at(first.offset, all);
   for (const Chunk& chunk : run) {
-    const auto stored =
-        std::span(room.stored).subspan(chunk.offset - first.offset, chunk.record->stored_bytes);
+    const auto stored = all.subspan(chunk.offset - first.offset, chunk.record->stored_bytes);
     check(chunk, stored);
     const auto out = place(chunk, room);
     if (chunk.coded())
@@ -141,11 +140,7 @@ std::vector<std::shared_ptr<Storage>> Loading::storages(std::span<const size_t> 
 
 void Loading::each_chunk(std::span<const size_t> wanted, const TakeChunk& take) const {
   load(
-      wanted,
-      [](const Chunk& chunk, Room& room) {
-        room.plain.resize(std::max(room.plain.size(), chunk.bytes));
-        return std::span(room.plain).first(chunk.bytes);
-      },
+      wanted, [](const Chunk& chunk, Room& room) { return room.plain.take(chunk.bytes); },
       [&](const Chunk& chunk, std::span<const std::byte> bytes) { take(chunk.storage, chunk.at, bytes); });
 }
 

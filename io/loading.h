@@ -10,6 +10,7 @@
 #include <varve/core/storage.h>
 #include <varve/io/chunk_coder.h>
 #include <varve/io/index.h>
+#include <varve/io/scratch.h>
 #include <varve/io/source.h>
 #include <varve/io/spares.h>
 
@@ -49,7 +50,7 @@ class Loading {
   // What a thread loads chunks with.
   struct Room {
     ChunkCoder coder;
-    Bytes stored, plain;
+    Scratch stored, plain;
   };
   // Where a chunk's bytes are to lie, and what is done once they do.
   using Place = std::function<std::span<std::byte>(const Chunk&, Room&)>;

@@ -1,5 +1,7 @@
 #include "tests/allocations.h"
 
+#include <malloc.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <cstdlib>
@@ -13,16 +15,25 @@ namespace {
 
 using varve::test::allocations;
 
+void raise(std::atomic<size_t>& most, size_t to) {
+  for (size_t seen = most; to > seen && !most.compare_exchange_weak(seen, to);) {
+  }
+}
+
 void* noted(size_t bytes, size_t alignment = alignof(std::max_align_t)) {
   ++allocations.count;
-  for (size_t seen = allocations.largest;
-       bytes > seen && !allocations.largest.compare_exchange_weak(seen, bytes);) {
-  }
+  raise(allocations.largest, bytes);
   return std::aligned_alloc(alignment, (std::max<size_t>(bytes, 1) + alignment - 1) / alignment * alignment);
 }
 void* noted_or_throw(size_t bytes, size_t alignment = alignof(std::max_align_t)) {
-  if (void* memory = noted(bytes, alignment)) return memory;
-  throw std::bad_alloc();
+  void* memory = noted(bytes, alignment);
+  if (!memory) throw std::bad_alloc();
+  raise(allocations.peak, allocations.live += ::malloc_usable_size(memory));
+  return memory;
+}
+void given_back(void* memory) {
+  allocations.live -= ::malloc_usable_size(memory);
+  std::free(memory);
 }
 
 }  // namespace
@@ -30,11 +41,15 @@ void* noted_or_throw(size_t bytes, size_t alignment = alignof(std::max_align_t))
 // free() takes all back.
 void* operator new(size_t bytes) { return noted_or_throw(bytes); }
 void* operator new(size_t bytes, std::align_val_t a) { return noted_or_throw(bytes, static_cast<size_t>(a)); }
-void* operator new(size_t bytes, const std::nothrow_t&) noexcept { return noted(bytes); }
-void operator delete(void* p) noexcept { std::free(p); }
-void operator delete(void* p, size_t) noexcept { std::free(p); }
-void operator delete(void* p, std::align_val_t) noexcept { std::free(p); }
-void operator delete(void* p, size_t, std::align_val_t) noexcept { std::free(p); }
+void* operator new(size_t bytes, const std::nothrow_t&) noexcept {
+  void* memory = noted(bytes);
+  allocations.live += ::malloc_usable_size(memory);
+  return memory;
+}
+void operator delete(void* p) noexcept { given_back(p); }
+void operator delete(void* p, size_t) noexcept { given_back(p); }
+void operator delete(void* p, std::align_val_t) noexcept { given_back(p); }
+void operator delete(void* p, size_t, std::align_val_t) noexcept { given_back(p); }
 extern "C" int posix_memalign(void** out, size_t alignment, size_t bytes) {
   *out = noted(bytes, alignment);
   return *out ? 0 : ENOMEM;
