@@ -6,22 +6,19 @@
 #include <algorithm>
 #include <cstring>
 #include <numeric>
-#include <tuple>
 #include <unordered_map>
 
 #include <varve/core/ops/copy.h>
-#include <varve/io/layout.h>
+#include <varve/io/extent.h>
 
 namespace varve::io {
 namespace {
 
 struct Item {
   ValuePtr value;
-  Extent extent;
-  explicit Item(ValuePtr v)
-      : value(std::move(v)),
-        extent(extent_of(value->offset, static_cast<int64_t>(size_of(value->dtype)), value->shape,
-                         value->strides)) {}
+  Place place;
+  explicit Item(ValuePtr v) : value(std::move(v)), place(*value) {}
+  const Extent& extent() const { return place.extent; }
 };
 using Items = std::vector<Item>;
 using Group = std::span<const size_t>;  // of items that overlap, ascending
@@ -64,7 +61,7 @@ Items items_of(const NamedTensors& tensors) {
     Item item(std::make_shared<const Value>(
         Value{empty ? std::make_shared<Storage>(cpu_backend(), size_t{0}) : v.storage, empty ? 0 : v.offset,
               v.dtype, v.shape, plain_strides(v.shape, v.strides)}));
-    if (item.extent.bytes() < bytes_of(v)) {
+    if (item.extent().bytes() < bytes_of(v)) {
       const auto [at, is_new] = spread.try_emplace(&v);
       if (is_new) at->second = copied(v);
       item = Item(at->second);
@@ -74,23 +71,12 @@ Items items_of(const NamedTensors& tensors) {
   return items;
 }
 
-// Item numbers, such that those of a group lie together.
-std::vector<size_t> by_address(const Items& items) {
-  std::vector<size_t> order(items.size());
-  std::iota(order.begin(), order.end(), size_t{0});
-  const auto key = [&](size_t i) {
-    return std::tuple(reinterpret_cast<uintptr_t>(items[i].value->storage.get()), items[i].extent.low, i);
-  };
-  std::sort(order.begin(), order.end(), [&](size_t a, size_t b) { return key(a) < key(b); });
-  return order;
-}
-
 // From the first byte of a group to its last, begun where every element is aligned.
 Extent extent_of(Group group, const Items& items) {
-  Extent all = items[group[0]].extent;
+  Extent all = items[group[0]].extent();
   int64_t alignment = 1;
   for (const size_t i : group) {
-    all = {std::min(all.low, items[i].extent.low), std::max(all.high, items[i].extent.high)};
+    all = {std::min(all.low, items[i].extent().low), std::max(all.high, items[i].extent().high)};
     alignment = std::max(alignment, static_cast<int64_t>(size_of(items[i].value->dtype)));
   }
   all.low -= all.low % alignment;
@@ -105,7 +91,8 @@ bool are_one_view(Group group, const Items& items) {
 // Whether one of the group's tensors has every byte that any has.
 bool is_spanned(Group group, const Items& items, const Extent& all) {
   return std::any_of(group.begin(), group.end(), [&](size_t i) {
-    return items[i].extent.low == all.low && items[i].extent.high == all.high && is_dense(*items[i].value);
+    return items[i].extent().low == all.low && items[i].extent().high == all.high &&
+           is_dense(*items[i].value);
   });
 }
 
@@ -171,17 +158,15 @@ void add_groups(std::span<size_t> run, const Items& items, std::vector<Group>& g
   }
 }
 
-// Groups in the order of their first items, whatever the addresses are. `order` is by_address.
+// Groups in the order of their first items, whatever the addresses are; their numbers lie in `order`.
 std::vector<Group> groups_of(const Items& items, std::vector<size_t>& order) {
+  std::vector<Place> places;
+  places.reserve(items.size());
+  for (const Item& item : items) places.push_back(item.place);
   std::vector<Group> groups;
-  for (auto begin = order.begin(), end = begin; begin != order.end(); begin = end) {
-    int64_t high = items[*begin].extent.high;
-    for (++end; end != order.end() && items[*end].extent.low < high &&
-                items[*end].value->storage == items[*begin].value->storage;
-         ++end)
-      high = std::max(high, items[*end].extent.high);
-    std::sort(begin, end);
-    add_groups({begin, end}, items, groups);
+  for (const auto run : overlapping(places, order)) {
+    std::sort(run.begin(), run.end());
+    add_groups(run, items, groups);
   }
   std::sort(groups.begin(), groups.end(), [](Group a, Group b) { return a.front() < b.front(); });
   return groups;
@@ -207,7 +192,7 @@ Block block_of(Group group, Items& items, Extent& all) {
     }
     const Item copy(copied(*items[group[0]].value));
     for (const size_t i : group) items[i] = copy;
-    all = copy.extent;
+    all = copy.extent();
   }
   const auto& storage = items[group[0]].value->storage;
   return {storage, {storage->data() + all.low, static_cast<size_t>(all.bytes())}};
@@ -221,7 +206,7 @@ bool same_view(const Value& a, const Value& b) {
 
 Blocks blocks_of(const NamedTensors& tensors) {
   Items items = items_of(tensors);
-  std::vector<size_t> order = by_address(items);
+  std::vector<size_t> order;
   Blocks out;
   out.placements.resize(items.size());
   for (const Group group : groups_of(items, order)) {

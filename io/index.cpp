@@ -9,6 +9,7 @@
 #include <unordered_map>
 
 #include <varve/io/bytes.h>
+#include <varve/io/extent.h>
 
 namespace varve::io {
 namespace {

@@ -8,7 +8,6 @@
 #include <span>
 
 #include <varve/core/error.h>
-#include <varve/core/shape.h>
 #include <varve/io/checksum.h>
 
 namespace varve::io {
@@ -81,32 +80,6 @@ inline int64_t checked_add(int64_t a, int64_t b) {
 inline int64_t checked_multiply(int64_t a, int64_t b) {
   if (__builtin_mul_overflow(a, b, &a)) throw Error("layout: a size is beyond 64 bits");
   return a;
-}
-
-// An axis of one element takes no step, and a tensor without elements none at all: there a stride is that of
-// a row-major tensor, so that one content has one encoding. The shape's elements can be counted.
-inline Strides plain_strides(const Shape& shape, Strides strides) {
-  const Strides row_major = contiguous_strides(shape);
-  const bool empty = numel(shape) == 0;
-  for (int i = 0; i < shape.rank(); ++i)
-    if (empty || shape[i] == 1) strides[i] = row_major[i];
-  return strides;
-}
-
-// The bytes that a view of elements of `size` bytes reaches, from low to below high; empty at its offset if
-// it has no elements.
-struct Extent {
-  int64_t low = 0, high = 0;
-  int64_t bytes() const { return high - low; }
-};
-inline Extent extent_of(int64_t offset, int64_t size, const Shape& shape, const Strides& strides) {
-  if (numel(shape) == 0) return {offset, offset};
-  Extent extent{offset, checked_add(offset, size)};
-  for (int i = 0; i < shape.rank(); ++i) {
-    const int64_t span = checked_multiply(checked_multiply(shape[i] - 1, strides[i]), size);
-    (span < 0 ? extent.low : extent.high) = checked_add(span < 0 ? extent.low : extent.high, span);
-  }
-  return extent;
 }
 
 }  // namespace varve::io

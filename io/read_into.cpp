@@ -9,7 +9,7 @@
 #include <varve/core/graph.h>
 #include <varve/core/ops/copy.h>
 #include <varve/core/record.h>
-#include <varve/io/layout.h>
+#include <varve/io/extent.h>
 #include <varve/io/loading.h>
 #include <varve/io/reader.h>
 
@@ -80,30 +80,14 @@ void copy_part(const Target& t, uint64_t at, std::span<const std::byte> chunk) {
              t.from.dtype);
 }
 
-// Which copies may write where another one does: those whose extents overlap. They are done in turn.
+// Which copies may write where another one does. They are done in turn.
 std::vector<bool> contended(const std::vector<Copy>& copies) {
-  struct Place {
-    const Storage* storage;
-    Extent extent;
-    size_t copy;
-  };
   std::vector<Place> places;
-  for (size_t i = 0; i < copies.size(); ++i) {
-    const Value& v = copies[i].to.value();
-    const auto size = static_cast<int64_t>(size_of(v.dtype));
-    places.push_back({v.storage.get(), extent_of(v.offset, size, v.shape, v.strides), i});
-  }
-  std::sort(places.begin(), places.end(), [](const Place& a, const Place& b) {
-    return std::pair(reinterpret_cast<uintptr_t>(a.storage), a.extent.low) <
-           std::pair(reinterpret_cast<uintptr_t>(b.storage), b.extent.low);
-  });
+  for (const Copy& c : copies) places.emplace_back(c.to.value());
   std::vector<bool> out(copies.size());
-  for (size_t k = 1, farthest = 0; k < places.size(); ++k) {
-    const Place &now = places[k], &before = places[farthest];
-    const bool meets = now.storage == before.storage && now.extent.low < before.extent.high;
-    if (meets) out[now.copy] = out[before.copy] = true;
-    if (!meets || now.extent.high > before.extent.high) farthest = k;
-  }
+  std::vector<size_t> order;
+  for (const auto run : overlapping(places, order))
+    for (const size_t i : run) out[i] = run.size() > 1;
   return out;
 }
 

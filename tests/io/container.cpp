@@ -142,6 +142,20 @@ TEST_CASE("of a larger storage only what the tensors show is stored") {
   CHECK(block[500] == 0);  // what lies between the rows is nobody's
 }
 
+TEST_CASE("of views of several dtypes every element stays aligned") {
+  const Tensor numbers = noise(DType::f32, {16}, 6);
+  const auto view = [&](DType dtype, int64_t offset, int64_t count) {
+    return Tensor(std::make_shared<const Value>(
+        Value{numbers.value().storage, numbers.value().offset + offset, dtype, {count}, {1}}));
+  };
+  // From byte 1 to 5, and from 4 to 12: what they share begins a number before the first of them.
+  const NamedTensors tensors{{"bytes", view(DType::u8, 1, 4)}, {"numbers", view(DType::f32, 4, 2)}};
+  const NamedTensors found = round_trip(tensors);
+  check_same(found, tensors);
+  CHECK(found[0].tensor.value().storage == found[1].tensor.value().storage);
+  CHECK(found[0].tensor.value().offset == 1);
+}
+
 TEST_CASE("the same content gives the same bytes, wherever it lies in memory, on any number of threads") {
   constexpr int kCount = 20;
   Tensors first(kCount), second(kCount);
