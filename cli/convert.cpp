@@ -3,8 +3,9 @@
 
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <string>
-#include <tuple>
+#include <utility>
 
 #include <varve/core/error.h>
 #include <varve/core/ops/copy.h>
@@ -27,22 +28,33 @@ io::Codec codec_of(const std::string& name) {
   return *codec;
 }
 
-// Names of one tensor stay names of one.
+// All that a storage holds as numbers of that kind.
+Tensor numbers_in(const std::shared_ptr<Storage>& storage, DType dtype) {
+  const auto count = static_cast<int64_t>(storage->bytes() / size_of(dtype));
+  return Tensor(std::make_shared<const Value>(Value{storage, 0, dtype, {count}, {1}}));
+}
+
+// A storage is cast once: what shares memory still does.
 void cast_floating(NamedTensors& tensors, DType dtype) {
-  using Place = std::tuple<const Storage*, int64_t, DType, std::string, std::string>;
-  std::map<Place, Tensor> done;
+  std::map<std::pair<std::shared_ptr<Storage>, DType>, std::shared_ptr<Storage>> done;
   for (auto& [name, tensor] : tensors) {
     if (!is_floating(tensor.dtype())) continue;
     const Value& v = tensor.value();
-    Tensor& out = done[{v.storage.get(), v.offset, v.dtype, to_string(v.shape), to_string(v.strides)}];
-    if (!out.defined()) out = cast(tensor, dtype);
-    tensor = out;
+    auto& storage = done[{v.storage, v.dtype}];
+    if (!storage) storage = cast(numbers_in(v.storage, v.dtype), dtype).value().storage;
+    const auto size = [](DType d) { return static_cast<int64_t>(size_of(d)); };
+    tensor = Tensor(std::make_shared<const Value>(
+        Value{storage, v.offset / size(v.dtype) * size(dtype), dtype, v.shape, v.strides}));
   }
+}
+
+bool is_part(const std::string& path) {
+  return !holds_safetensors(path) && io::Reader(path).kind() != "state_dict";
 }
 
 int convert(const Options& o) {
   io::Container content;
-  if (o.state && !holds_safetensors(o.in)) {
+  if (o.state && is_part(o.in)) {
     content.kind = "state_dict";
     content.tensors = load(o.in);
   } else {

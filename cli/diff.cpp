@@ -5,6 +5,7 @@
 #include <cstring>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include <varve/core/ops/copy.h>
 
@@ -86,6 +87,35 @@ void add_differences(const std::vector<Named>& a, const std::vector<Named>& b, d
   for (const auto& entry : of_b) out.push_back({entry.first, "is in the second file only"});
 }
 
+using Ties = std::map<std::string, std::string>;
+
+// Of each name that both files have, the first of these that shares its memory: itself if none does before.
+Ties ties_of(const NamedTensors& tensors, const NamedTensors& others) {
+  std::set<std::string_view> known;
+  for (const NamedTensor& t : others) known.insert(t.name);
+  std::map<std::string, const Storage*> sorted;
+  for (const auto& [name, tensor] : tensors)
+    if (known.contains(name)) sorted.emplace(name, tensor.value().storage.get());
+  std::map<const Storage*, std::string> first;
+  Ties out;
+  for (const auto& [name, storage] : sorted) out.emplace(name, first.emplace(storage, name).first->second);
+  return out;
+}
+
+void add_ties(const io::Container& a, const io::Container& b, std::vector<Difference>& out) {
+  const Ties of_a = ties_of(a.tensors, b.tensors), of_b = ties_of(b.tensors, a.tensors);
+  for (const auto& [name, owner] : of_a) {
+    const std::string& other = of_b.at(name);
+    if (owner == other) continue;
+    if (other == name)
+      out.push_back({name, fmt::format("shares memory with '{}' in the first file only", owner)});
+    else if (owner == name)
+      out.push_back({name, fmt::format("shares memory with '{}' in the second file only", other)});
+    else
+      out.push_back({name, fmt::format("shares memory with '{}' and with '{}'", owner, other)});
+  }
+}
+
 std::vector<Difference> differences(const io::Container& a, const io::Container& b, double tolerance) {
   std::vector<Difference> out;
   if (a.kind != b.kind) out.push_back({"(kind)", fmt::format("{} and {}", a.kind, b.kind)});
@@ -96,7 +126,10 @@ std::vector<Difference> differences(const io::Container& a, const io::Container&
 }
 
 int diff(const Options& o) {
-  const auto found = differences(read_any(o.a), read_any(o.b), o.tolerance);
+  const io::Container a = read_any(o.a), b = read_any(o.b);
+  std::vector<Difference> found = differences(a, b, o.tolerance);
+  // safetensors does not say what shares memory.
+  if (!holds_safetensors(o.a) && !holds_safetensors(o.b)) add_ties(a, b, found);
   if (o.json) {
     nlohmann::ordered_json list = nlohmann::ordered_json::array();
     for (const Difference& d : found) list.push_back({{"name", d.name}, {"difference", d.what}});
