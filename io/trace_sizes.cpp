@@ -77,12 +77,10 @@ void check_constants(const Traces& t, int other) {
   for (size_t i = 0; i < a.captured.size(); ++i) {
     const Tensor &x = a.captured[i].tensor, &y = b.captured[i].tensor;
     if (x.value_ptr() == y.value_ptr() || (x.spec() == y.spec() && bytes_of(x) == bytes_of(y))) continue;
-    throw Error(
-        fmt::format("save_model: {} uses a constant {}{} with a batch of {}, another with {}; make it by ops "
-                    "on the input "
-                    "(arange, zeros, ...) so that it follows the batch size",
-                    user_of(a, a.captured[i].value), name_of(x.dtype()), to_string(x.shape()), t.sizes[0],
-                    t.sizes[other]));
+    throw Error(fmt::format(
+        "save_model: {} uses a constant {} with a batch of {}, another with {}; make it by ops on "
+        "the input (arange, zeros, ...) so that it follows the batch size",
+        user_of(a, a.captured[i].value), to_string(x.spec()), t.sizes[0], t.sizes[other]));
   }
 }
 

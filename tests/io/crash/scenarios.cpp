@@ -80,6 +80,9 @@ void add_sequences(std::vector<Scenario>& out) {
                      for (const char* name : {"a", "b"})
                        t.save(name, payload(2 + 2 * i + (name[0] == 'b'), kOld));
                  }});
+}
+
+void add_saves_after_trouble(std::vector<Scenario>& out) {
   out.push_back({"after a save that failed", [](Trial& t) {
                    t.start("a", payload(1, kOld));
                    t.disk().room = 100;
@@ -185,6 +188,7 @@ std::vector<Scenario> scenarios() {
   std::vector<Scenario> all;
   add_single_saves(all);
   add_sequences(all);
+  add_saves_after_trouble(all);
   add_two_savers(all);
   add_savers_at_once(all);
   add_generations(all);

@@ -47,6 +47,60 @@ int save_watched(const char* path) {
   ::_exit(status);
 }
 
+// The child under ptrace: it stops before each of its system calls and after it.
+class Traced {
+ public:
+  Traced(const char* program, const std::string& path) : child_(::fork()) {
+    if (child_ == 0) {
+      ::execl(program, program, "--save", path.c_str(), nullptr);
+      ::_exit(127);
+    }
+    ::waitpid(child_, &status_, 0);
+    if (!WIFSTOPPED(status_)) throw Error("kill_save: the child could not be traced");
+    ::ptrace(PTRACE_SETOPTIONS, child_, nullptr, PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL);
+  }
+  // Runs it to its next stop; false once it is gone.
+  bool next() {
+    long signal = 0;  // on its way to the child: held back, one of a crash would come again for ever
+    for (;;) {
+      ::ptrace(PTRACE_SYSCALL, child_, nullptr, signal);
+      ::waitpid(child_, &status_, 0);
+      if (!WIFSTOPPED(status_)) return false;
+      if (WSTOPSIG(status_) == (SIGTRAP | 0x80)) return true;
+      signal = WSTOPSIG(status_);
+    }
+  }
+  // What it exited with, or -1 where it was killed.
+  int status() const { return WIFEXITED(status_) ? WEXITSTATUS(status_) : -1; }
+  void kill() {
+    ::kill(child_, SIGKILL);
+    ::waitpid(child_, &status_, 0);
+  }
+
+  // Before a call.
+  long call() const { return static_cast<long>(registers().orig_rax); }
+  void skip() const {
+    user_regs_struct changed = registers();
+    changed.orig_rax = ~0ull;  // no such call
+    ::ptrace(PTRACE_SETREGS, child_, nullptr, &changed);
+  }
+  // After it.
+  void answer(int code) const {
+    user_regs_struct changed = registers();
+    changed.rax = static_cast<unsigned long long>(-code);
+    ::ptrace(PTRACE_SETREGS, child_, nullptr, &changed);
+  }
+
+ private:
+  user_regs_struct registers() const {
+    user_regs_struct found{};
+    ::ptrace(PTRACE_GETREGS, child_, nullptr, &found);
+    return found;
+  }
+  pid_t child_;
+  int status_ = 0;
+};
+
 struct Outcome {
   int status = -1;          // of the child, or -1 where it was killed
   std::vector<long> calls;  // those of the save, in order
@@ -54,54 +108,25 @@ struct Outcome {
 
 // Runs the child and, at the n-th call of its save, kills it or answers `code`.
 Outcome watch(const char* program, const std::string& path, size_t n, int code) {
-  const pid_t child = ::fork();
-  if (child == 0) {
-    ::execl(program, program, "--save", path.c_str(), nullptr);
-    ::_exit(127);
-  }
+  Traced child(program, path);
   Outcome out;
-  int status = 0;
-  ::waitpid(child, &status, 0);
-  if (!WIFSTOPPED(status)) throw Error("kill_save: the child could not be traced");
-  ::ptrace(PTRACE_SETOPTIONS, child, nullptr, PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL);
-  bool entering = true, saving = false, answer = false;
-  long signal = 0;  // on its way to the child: held back, one of a crash would come again for ever
-  for (;;) {
-    ::ptrace(PTRACE_SYSCALL, child, nullptr, signal);
-    signal = 0;
-    ::waitpid(child, &status, 0);
-    if (WIFEXITED(status)) return out.status = WEXITSTATUS(status), out;
-    if (WIFSIGNALED(status)) return out;
-    if (!WIFSTOPPED(status)) continue;
-    if (WSTOPSIG(status) != (SIGTRAP | 0x80)) {
-      signal = WSTOPSIG(status);
-      continue;
+  bool saving = false;
+  while (child.next()) {
+    const long call = child.call();
+    const bool border = call == SYS_getppid;
+    if (border) saving = !saving;
+    if (saving && !border) out.calls.push_back(call);
+    const bool chosen = saving && !border && out.calls.size() == n + 1;
+    if (chosen && code == 0) {
+      child.kill();
+      break;
     }
-    user_regs_struct registers{};
-    ::ptrace(PTRACE_GETREGS, child, nullptr, &registers);
-    if (entering) {
-      const auto call = static_cast<long>(registers.orig_rax);
-      if (call == SYS_getppid) {
-        saving = !saving;
-      } else if (saving) {
-        out.calls.push_back(call);
-        if (out.calls.size() == n + 1) {
-          if (code == 0) {
-            ::kill(child, SIGKILL);
-            ::waitpid(child, &status, 0);
-            return out;
-          }
-          registers.orig_rax = ~0ull;  // no such call
-          answer = ::ptrace(PTRACE_SETREGS, child, nullptr, &registers) == 0;
-        }
-      }
-    } else if (answer) {
-      registers.rax = static_cast<unsigned long long>(-code);
-      ::ptrace(PTRACE_SETREGS, child, nullptr, &registers);
-      answer = false;
-    }
-    entering = !entering;
+    if (chosen) child.skip();
+    if (!child.next()) break;
+    if (chosen) child.answer(code);
   }
+  out.status = child.status();
+  return out;
 }
 
 const std::map<long, std::vector<int>>& errors() {
