@@ -19,7 +19,7 @@ int verify(const std::string& path) {
     } else {
       const io::Reader reader(path);
       reader.verify();
-      fmt::print("{}: whole, {} tensors, fingerprint {}\n", path, reader.tensors().size(),
+      fmt::print("{}: whole, {} tensors, fingerprint {}\n", path, reader.tensor_count(),
                  to_string(reader.fingerprint()));
     }
     return 0;

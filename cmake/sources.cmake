@@ -6,7 +6,7 @@ set(varve_internal
   core/cpu/cgroup.h core/cpu/drivers.h core/cpu/kernels.h core/cpu/lanes.h core/cpu/processor.h core/cpu/space.h
   cuda/cuda.h
   io/attribute.h io/blocks.h io/bytes.h io/chunk_coder.h io/extent.h io/gzip.h io/index.h io/layout.h io/loading.h io/snapshot.h
-  io/scratch.h io/spares.h io/stop_gradient.h io/trace_sizes.h)
+  io/scratch.h io/sharing.h io/spares.h io/stop_gradient.h io/trace_sizes.h)
 
 set(varve_sources)
 set(varve_headers varve.h)

@@ -92,12 +92,11 @@ void check_updates(const AnyOp& op, std::span<const Tensor> in) {
       throw Error(fmt::format(
           "{} writes in place, which is not recorded: do it under no_grad, or on a detached tensor",
           called(op, i, in[i])));
-    for (int axis = 0; axis < in[i].rank(); ++axis)
-      if (in[i].strides()[axis] == 0 && in[i].shape()[axis] > 1)
-        throw Error(
-            fmt::format("{} is broadcast, so its elements share memory and cannot be written; copy it with "
-                        "clone first",
-                        called(op, i, in[i])));
+    if (is_broadcast(in[i].view()))
+      throw Error(
+          fmt::format("{} is broadcast, so its elements share memory and cannot be written; copy it with "
+                      "clone first",
+                      called(op, i, in[i])));
   }
 }
 

@@ -95,13 +95,21 @@ void require_tied(const std::string& name, const Tensor& value, const std::strin
                     name, alias));
 }
 
+void require_writable(const std::string& name, const Tensor& target) {
+  if (is_broadcast(target.view()))
+    throw Error(
+        fmt::format("load_state_dict: '{}' is broadcast, so its elements share memory and cannot be written; "
+                    "nothing was loaded: copy it with clone first",
+                    name));
+}
+
 StagedLoad stage_load(const NamedTensors& target, const NamedTensors& source, bool strict) {
   LoadReport report = compare(specs_of(source), specs_of(target));
   if (strict) require_clean(report);
   std::unordered_map<std::string_view, const Tensor*> given;
   for (const NamedTensor& s : source) given.emplace(s.name, &s.tensor);
-  std::vector<std::pair<Tensor, Tensor>> copies;               // to, from
-  std::unordered_map<const Value*, const NamedTensor*> first;  // under which name each target came first
+  std::vector<std::pair<Tensor, Tensor>> copies;  // to, from
+  ByView<const NamedTensor*> first;               // under which name each target came first
   std::unordered_set<const Storage*> written;
   for (const NamedTensor& t : target) {
     const auto found = given.find(t.name);
@@ -111,6 +119,7 @@ StagedLoad stage_load(const NamedTensors& target, const NamedTensors& source, bo
       require_tied(owner->second->name, *given.at(owner->second->name), t.name, *found->second);
       continue;
     }
+    require_writable(t.name, t.tensor);
     copies.emplace_back(t.tensor, found->second->detach());
     written.insert(t.tensor.value().storage.get());
   }

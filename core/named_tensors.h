@@ -53,6 +53,8 @@ VARVE_API LoadReport compare(std::span<const NamedSpec> found, std::span<const N
 // An Error unless what two names of one target are to become agrees.
 VARVE_API void require_tied(const std::string& name, const Tensor& value, const std::string& alias,
                             const Tensor& other);
+// An Error where what is to be filled is broadcast.
+VARVE_API void require_writable(const std::string& name, const Tensor& target);
 // An Error that lists every difference, if there is one.
 VARVE_API void require_clean(const LoadReport& report);
 

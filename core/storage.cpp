@@ -19,6 +19,10 @@ Storage::~Storage() {
   if (owned_) backend_->release(data_, bytes_);
 }
 
+bool same_view(const Value& a, const Value& b) {
+  return a.storage == b.storage && a.offset == b.offset && a.spec() == b.spec() && a.strides == b.strides;
+}
+
 ValuePtr make_value(Backend& backend, const Spec& spec) {
   return std::make_shared<const Value>(Value{std::make_shared<Storage>(backend, spec.bytes()), 0, spec.dtype,
                                              spec.shape, contiguous_strides(spec.shape)});

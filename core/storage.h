@@ -4,6 +4,7 @@
 #include <atomic>
 #include <memory>
 #include <string>
+#include <unordered_map>
 
 #include <varve/core/backend.h>
 
@@ -53,6 +54,21 @@ struct Value {
   Spec spec() const { return {dtype, shape}; }
 };
 using ValuePtr = std::shared_ptr<const Value>;
+
+// Whether they show the same elements of one memory in the same way.
+VARVE_API bool same_view(const Value& a, const Value& b);
+
+// What is kept for each view, whichever values show it.
+struct ViewHash {
+  size_t operator()(const Value* v) const {
+    return std::hash<const void*>()(v->storage.get()) ^ std::hash<int64_t>()(v->offset);
+  }
+};
+struct ViewEqual {
+  bool operator()(const Value* a, const Value* b) const { return same_view(*a, *b); }
+};
+template <class T>
+using ByView = std::unordered_map<const Value*, T, ViewHash, ViewEqual>;
 
 // A contiguous value with memory of its own, uninitialised.
 VARVE_API ValuePtr make_value(Backend& backend, const Spec& spec);

@@ -14,6 +14,12 @@ bool is_contiguous(const View& view) {
   return true;
 }
 
+bool is_broadcast(const View& view) {
+  for (int i = 0; i < view.rank(); ++i)
+    if (view.strides[i] == 0 && view.shape[i] > 1) return true;
+  return false;
+}
+
 View contiguous_view(void* data, const Spec& spec) {
   return {data, spec.dtype, spec.shape, contiguous_strides(spec.shape)};
 }

@@ -44,6 +44,8 @@ using Views = std::span<const View>;
 
 // Row-major without gaps: elements lie in index order.
 VARVE_API bool is_contiguous(const View& view);
+// Whether elements share memory, as broadcasting makes them: such a view cannot be written to.
+VARVE_API bool is_broadcast(const View& view);
 // A contiguous view of `spec` over `data`.
 VARVE_API View contiguous_view(void* data, const Spec& spec);
 // The same elements seen with shape `shape`, by stride 0 where broadcast. `shape` must be what broadcasting

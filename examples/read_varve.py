@@ -7,7 +7,6 @@ import math
 import struct
 import sys
 import zlib
-from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -160,7 +159,8 @@ def decode(c: Cursor, n: int, codec: int, width: int) -> bytes:
                 plane = stream.decompress(plane, m + 1)
                 c.require(stream.eof and not stream.unused_data, "not one deflate stream", at)
             elif length < m:
-                c.require(zstandard.frame_content_size(plane) == m, "zstd frame of another size", at)
+                frame = zstandard.get_frame_parameters(plane)
+                c.require(frame.content_size == m and frame.window_size <= max(m, 8 << 20), "zstd frame of another size", at)
                 plane = zstandard.ZstdDecompressor().decompress(plane, max_output_size=m, allow_extra_data=False)
         except (zlib.error, zstandard.ZstdError) as error:
             c.require(False, str(error), at)
@@ -197,7 +197,8 @@ def read_storages(c: Cursor, storages: Cursor, chunks: Cursor, critical: int) ->
 
 
 def read_tensor(c: Cursor, storages: list[tuple[bytearray, bytes]]) -> tuple[str, tuple]:
-    """Name, and: array, element kind, shape, number of the storage, and what stands before and after that number."""
+    """Name, and: array, element kind, shape, number of the storage, what stands before and after that number, and the
+    bytes it reaches and those of an element."""
     start, name, (code, axes), middle = c.at, c.text(), c.numbers("BB"), c.at
     c.require(code in KINDS and axes <= 8, f"tensor {name!r} of kind {code} with {axes} axes", start)
     (number, offset), shape, strides = c.numbers("Qq"), c.numbers(f"{axes}q"), c.numbers(f"{axes}q")
@@ -210,8 +211,11 @@ def read_tensor(c: Cursor, storages: list[tuple[bytearray, bytes]]) -> tuple[str
     else:
         reach = [(size - 1) * stride * item for size, stride in zip(shape, strides)]
         first, end = offset + sum(r for r in reach if r < 0), offset + sum(r for r in reach if r > 0) + item
+    reached, nested = 0, True
+    for step, count in sorted((abs(stride), size) for stride, size in zip(strides, shape) if size > 1 and not plain):
+        nested, reached = nested and step > reached, reached + step * (count - 1)
     row_major = [math.prod(ones[axis + 1:]) for axis in range(axes)]
-    c.require(min(shape, default=0) >= 0 and math.prod(ones) < 1 << 59 and offset % item == 0 and size <= len(storage)
+    c.require(min(shape, default=0) >= 0 and math.prod(ones) < 1 << 59 and offset % item == 0 and nested
               and all(strides[axis] == row_major[axis] for axis in range(axes) if plain or shape[axis] == 1)
               and 0 <= first <= end <= len(storage), f"tensor {name!r}: {shape}, strides {strides}, offset {offset}", start)
     steps = [stride * item if size > 1 else 0 for size, stride in zip(shape, strides)]  # one element takes no step
@@ -221,7 +225,7 @@ def read_tensor(c: Cursor, storages: list[tuple[bytearray, bytes]]) -> tuple[str
     if not dtype:
         spare = -math.prod(shape) * bits % 8
         c.require(not spare or storage[-1] >> (8 - spare) == 0, f"tensor {name!r}: bits after its last element", start)
-    return name, (array, kind, shape, number, c.data[start:middle], c.data[middle + 8:c.at])
+    return name, (array, kind, shape, number, c.data[start:middle], c.data[middle + 8:c.at], (first, end, item))
 
 
 def parse(data: bytes, path: str = "") -> File:
@@ -237,15 +241,20 @@ def parse(data: bytes, path: str = "") -> File:
         at, (name, tensor) = entries.at, read_tensor(entries, storages)
         entries.require(name not in tensors, f"tensor {name!r} a second time", at)
         tensors[name] = tensor
-    users = Counter(number for *_, number, _, _ in tensors.values())
-    entries.require(set(users) == set(range(len(storages))), "a storage that no tensor uses")
-    for name, (array, kind, _, number, _, _) in tensors.items():
-        alone = kind in PLAIN and array.size or users[number] == 1
+    users: list[list[tuple]] = [[] for _ in storages]
+    for *_, number, _, _, reach in tensors.values():
+        users[number].append(reach)
+    for reaches, (content, _) in zip(users, storages):
+        entries.require(bool(reaches), "a storage that no tensor uses")
+        first, end, largest = (f(reach) for f, reach in zip((min, max, max), zip(*reaches)))
+        entries.require(first < largest and end == len(content), "a storage with bytes before or after its tensors")
+    for name, (array, kind, _, number, _, _, _) in tensors.items():
+        alone = kind in PLAIN and array.size or len(users[number]) == 1
         entries.require(alone, f"tensor {name!r} shares its storage")
     order: dict[int, int] = {}  # by storage, its number in the fingerprint
     parts = [meta_bytes, b"", b""]
     for name in sorted(tensors, key=str.encode):
-        *_, number, before, after = tensors[name]
+        *_, number, before, after, _ = tensors[name]
         parts[1] += before + struct.pack("<Q", order.setdefault(number, len(order))) + after
     parts[2] = b"".join(storages[number][1] for number in order)
     fingerprint = xxh3_128_hexdigest(b"".join(struct.pack("<Q", len(part)) + part for part in parts))

@@ -10,9 +10,6 @@
 
 namespace varve::io {
 
-// Whether they show the same elements of one memory in the same way.
-bool same_view(const Value& a, const Value& b);
-
 struct Block {
   std::shared_ptr<Storage> owner;
   std::span<const std::byte> bytes;

@@ -21,18 +21,21 @@ constexpr std::array kParts{
     Part{"loader:", &Checkpoint::loader},     Part{"random:", &Checkpoint::random},
     Part{"schedule:", &Checkpoint::schedule}, Part{"history:", &Checkpoint::history}};
 
+constexpr const char* kSavedBy = "saved_by";  // a section
+
 }  // namespace
 
 io::Container detail::container_of(const Checkpoint& checkpoint) {
   io::Container file;
   file.kind = "checkpoint";
-  file.meta = io::MetaMap{
-      {"epoch", checkpoint.epoch},
-      {"step", checkpoint.step},
-      {"loss", checkpoint.loss},
-      {"user", checkpoint.user},
-      {"saved_by",
-       io::MetaMap{{"varve", VARVE_VERSION}, {"instructions", cpu::level()}, {"threads", threads()}}}};
+  file.meta = io::MetaMap{{"epoch", checkpoint.epoch},
+                          {"step", checkpoint.step},
+                          {"loss", checkpoint.loss},
+                          {"user", checkpoint.user}};
+  // Not in the meta: the same state has one fingerprint, whoever saves it.
+  const io::Meta saved_by =
+      io::MetaMap{{"varve", VARVE_VERSION}, {"instructions", cpu::level()}, {"threads", threads()}};
+  file.sections.push_back({kSavedBy, io::encode(saved_by)});
   for (const Part& part : kParts)
     for (const auto& [name, tensor] : checkpoint.*part.tensors)
       file.tensors.add(std::string(part.prefix) + name, tensor);
@@ -48,8 +51,12 @@ Checkpoint load_checkpoint(const std::string& path) { return detail::checkpoint_
 void load_parts(const Checkpoint& saved, const std::vector<PartLoad>& parts) {
   std::vector<StagedLoad> staged;
   std::string faults;
+  const auto names = [](const Part& part) { return part.prefix.substr(0, part.prefix.size() - 1); };
+  for (const PartLoad& p : parts)
+    if (std::none_of(kParts.begin(), kParts.end(), [&](const Part& part) { return names(part) == p.name; }))
+      faults += fmt::format("\n{}: is no part of a checkpoint", p.name);
   for (const Part& part : kParts) {
-    const std::string_view name = part.prefix.substr(0, part.prefix.size() - 1);
+    const std::string_view name = names(part);
     const bool wanted =
         std::any_of(parts.begin(), parts.end(), [&](const PartLoad& p) { return p.name == name; });
     if (!wanted && part.tensors != &Checkpoint::history && !(saved.*part.tensors).empty())
@@ -74,7 +81,8 @@ Checkpoint detail::checkpoint_of(const std::string& path, io::Container file) {
     out.step = file.meta.at("step").as_int();
     out.loss = file.meta.at("loss").as_double();
     out.user = file.meta.at("user");
-    if (const io::Meta* saved_by = file.meta.find("saved_by")) out.saved_by = *saved_by;
+    for (const io::Section& s : file.sections)
+      if (s.name == kSavedBy) out.saved_by = io::decode(s.bytes);
   } catch (const Error& e) {
     throw FormatError(path, 0, fmt::format("load: the checkpoint's metadata is wrong: {}", e.what()));
   }

@@ -67,9 +67,12 @@ CheckpointDirectory::CheckpointDirectory(std::string folder, CheckpointDirectory
 
 CheckpointDirectory::~CheckpointDirectory() {
   try {
-    wait();
-  } catch (const std::exception& e) {
-    report(e.what());
+    try {
+      wait();
+    } catch (const std::exception& e) {
+      report(e.what());
+    }
+  } catch (...) {  // the caller's report: nothing may leave a destructor
   }
 }
 
@@ -107,15 +110,26 @@ void CheckpointDirectory::write(io::Container container, int64_t step) {
   container.meta.set("nan", has_nan(container));
   io::write(path_of(name_of_step(step)), container, options_.write, *options_.files);
   skipped_.erase(name_of_step(step));
-  prune(step);
+  try {
+    prune(step);
+  } catch (const Error& e) {  // not of the save, which is done
+    report(
+        fmt::format("step {} is saved, but which generations to remove cannot be seen: {}", step, e.what()));
+  }
 }
 
-// Only now that the new generation is durable. The one just saved stays, whatever its step. What cannot be
-// read takes no whole one's place, and is not removed either.
+// Only now that the new generation is durable. The one just saved stays, whatever its step. What could not be
+// read when it was last looked at takes no other's place, and is not removed either.
 void CheckpointDirectory::prune(int64_t saved_step) {
   std::vector<Generation> whole;
   std::vector<std::pair<double, int64_t>> losses;
-  for (const Generation& g : generations()) {
+  const std::vector<Generation> all = generations();
+  if (!all.empty() && all[0].step > saved_step)
+    report(
+        fmt::format("step {} was saved below {}, which resume_latest takes for the newest; remove what is "
+                    "later if it is abandoned, or save to another folder",
+                    saved_step, path_of(all[0].name)));
+  for (const Generation& g : all) {
     const auto loss = skipped_.contains(g.name) ? std::nullopt : loss_of(g);
     if (!loss) continue;
     whole.push_back(g);

@@ -17,7 +17,8 @@ struct CheckpointDirectoryOptions {
   int keep_last = 3;  // the newest generations, at least one
   int keep_best = 0;  // and those of the lowest loss; one whose loss or weights are NaN is never
   io::WriteOptions write{};
-  // Told what was skipped and why, and what could not be removed; by default a line on stderr.
+  // Told what was skipped and why, what could not be removed, and of saves that are not the newest; by
+  // default a line on stderr. Called by the thread of save_async too; the destructor drops what it throws.
   std::function<void(const std::string&)> report{};
   io::FileSystem* files = &io::system_files();
 };
@@ -31,8 +32,10 @@ class VARVE_API CheckpointDirectory {
   CheckpointDirectory(const CheckpointDirectory&) = delete;
   CheckpointDirectory& operator=(const CheckpointDirectory&) = delete;
 
-  // Writes FOLDER/checkpoint-STEP.varve durably, then removes the generations that are not to be kept. Others
-  // may save to the folder at the same time.
+  // Writes FOLDER/checkpoint-STEP.varve durably, then removes the generations that are not to be kept, but
+  // not this one. Others may save to the folder at the same time. The newest generation is that of the
+  // highest step: who goes back to an earlier one and saves below it is told so, and removes the later ones
+  // or saves to another folder.
   void save(const Checkpoint& checkpoint);
   // The same by another thread: returns once the values are copied, so that they may change. An error of the
   // last one surfaces at the next call, before which it is finished.

@@ -21,7 +21,8 @@
 namespace varve::io {
 namespace {
 
-constexpr int kRawDeflate = -MAX_WBITS;  // no header and no checksum: the container has its own
+constexpr uint64_t kMostWindow = uint64_t{8} << 20;  // of a zstd frame: what every decoder is to have
+constexpr int kRawDeflate = -MAX_WBITS;              // no header and no checksum: the container has its own
 
 const auto* as_uint8(const std::byte* p) { return reinterpret_cast<const uint8_t*>(p); }
 auto* as_uint8(std::byte* p) { return reinterpret_cast<uint8_t*>(p); }
@@ -160,6 +161,13 @@ bool inflate_plane(std::span<const std::byte> stored, std::span<std::byte> out) 
   return code == Z_STREAM_END && stream.avail_in == 0 && stream.avail_out == 0;
 }
 
+// Of a whole frame (RFC 8878, 3.1.1.1): 0 where it is the content.
+uint64_t zstd_window(std::span<const std::byte> frame) {
+  if ((frame[4] & std::byte{0x20}) != std::byte{}) return 0;
+  const auto descriptor = static_cast<uint64_t>(frame[5]);
+  return (8 + (descriptor & 7)) << (7 + (descriptor >> 3));
+}
+
 bool zstd_unplane(ZSTD_DCtx* context, std::span<const std::byte> stored, std::span<std::byte> out) {
   // One frame of exactly this content: no skippable ones, none of the formats of before version 1.
   constexpr std::array<uint8_t, 4> kMagic{0x28, 0xb5, 0x2f, 0xfd};
@@ -167,6 +175,7 @@ bool zstd_unplane(ZSTD_DCtx* context, std::span<const std::byte> stored, std::sp
     return false;
   if (::ZSTD_findFrameCompressedSize(stored.data(), stored.size()) != stored.size()) return false;
   if (::ZSTD_getFrameContentSize(stored.data(), stored.size()) != out.size()) return false;
+  if (zstd_window(stored) > kMostWindow) return false;
   return ::ZSTD_decompressDCtx(context, out.data(), out.size(), stored.data(), stored.size()) == out.size();
 }
 

@@ -22,7 +22,7 @@ struct Carried {
   std::shared_ptr<Storage> bytes;  // packed_bytes(numel(shape), bits) of them
 };
 
-// A section of a file that this program does not know and may skip; it is written again as it was.
+// A further section of a file, which who does not know it skips and writes again as it was.
 struct Section {
   std::string name;
   Bytes bytes;
@@ -35,8 +35,8 @@ struct Container {
   std::string kind;      // "state_dict", "model", "checkpoint"
   Meta meta;             // what the kind needs besides tensors
   NamedTensors tensors;  // names are unique; tensors that share a storage are stored once and share it again
-  std::vector<Carried> carried;  // their names are unique among all
-  std::vector<Section> unknown;
+  std::vector<Carried> carried;   // their names are unique among all
+  std::vector<Section> sections;  // no part of the content that a fingerprint names
 };
 
 // How the names of some tensors begin: a model's constants, and the model in a checkpoint.

@@ -1,8 +1,9 @@
 #include <varve/io/extent.h>
 
 #include <algorithm>
-#include <numeric>
-#include <tuple>
+#include <cstdlib>
+#include <utility>
+#include <vector>
 
 #include <varve/io/layout.h>
 
@@ -26,29 +27,18 @@ Extent extent_of(int64_t offset, int64_t size, const Shape& shape, const Strides
   return extent;
 }
 
-Place::Place(const Value& v)
-    : storage(v.storage.get()),
-      extent(extent_of(v.offset, static_cast<int64_t>(size_of(v.dtype)), v.shape, v.strides)) {}
-
-std::vector<std::span<size_t>> overlapping(std::span<const Place> places, std::vector<size_t>& order) {
-  order.resize(places.size());
-  std::iota(order.begin(), order.end(), size_t{0});
-  const auto key = [&](size_t i) {
-    return std::tuple(reinterpret_cast<uintptr_t>(places[i].storage), places[i].extent.low, i);
-  };
-  std::sort(order.begin(), order.end(), [&](size_t a, size_t b) { return key(a) < key(b); });
-  std::vector<std::span<size_t>> runs;
-  for (size_t begin = 0, end = 0; begin < order.size(); begin = end) {
-    const Storage* storage = places[order[begin]].storage;
-    int64_t high = places[order[begin]].extent.high;
-    for (++end; end < order.size(); ++end) {
-      const Place& next = places[order[end]];
-      if (next.storage != storage || next.extent.low >= high) break;
-      high = std::max(high, next.extent.high);
-    }
-    runs.push_back(std::span(order).subspan(begin, end - begin));
+bool is_nested(const Shape& shape, const Strides& strides) {
+  if (numel(shape) == 0) return true;
+  std::vector<std::pair<int64_t, int64_t>> axes;  // step, size
+  for (int i = 0; i < shape.rank(); ++i)
+    if (shape[i] > 1) axes.emplace_back(std::abs(strides[i]), shape[i]);
+  std::sort(axes.begin(), axes.end());
+  int64_t reach = 0;
+  for (const auto& [step, size] : axes) {
+    if (step <= reach) return false;
+    reach += step * (size - 1);
   }
-  return runs;
+  return true;
 }
 
 }  // namespace varve::io

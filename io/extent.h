@@ -1,12 +1,9 @@
-// Where the elements of a view lie: the bytes they reach, and which views may meet there.
+// Where the elements of a view lie.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
-#include <span>
-#include <vector>
 
-#include <varve/core/tensor.h>
+#include <varve/core/storage.h>
 
 namespace varve::io {
 
@@ -15,22 +12,19 @@ namespace varve::io {
 Strides plain_strides(const Shape& shape, Strides strides);
 
 // The bytes that a view of elements of `size` bytes reaches, from low to below high; empty at its offset if
-// it has no elements.
+// it has no elements. An Error where they cannot be counted.
 struct Extent {
   int64_t low = 0, high = 0;
   int64_t bytes() const { return high - low; }
+  bool operator==(const Extent&) const = default;
 };
 Extent extent_of(int64_t offset, int64_t size, const Shape& shape, const Strides& strides);
+inline Extent extent_of(const Value& v) {
+  return extent_of(v.offset, static_cast<int64_t>(size_of(v.dtype)), v.shape, v.strides);
+}
 
-// The same of a tensor in memory.
-struct Place {
-  const Storage* storage;
-  Extent extent;
-  explicit Place(const Value& v);
-};
-
-// Numbers of places in runs, those of one run together, such that no place reaches into another run's. They
-// lie in `order`, which is filled.
-std::vector<std::span<size_t>> overlapping(std::span<const Place> places, std::vector<size_t>& order);
+// Whether every axis steps over all that axes of smaller strides reach: then no two elements are in one
+// place, and they ascend in memory with the axes taken so. The view has an extent.
+bool is_nested(const Shape& shape, const Strides& strides);
 
 }  // namespace varve::io

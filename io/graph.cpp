@@ -85,6 +85,17 @@ void place(const Graph::Call& call, std::vector<T> results, std::vector<T>& valu
   for (size_t i = 0; i < results.size(); ++i) values[call.out[i]] = std::move(results[i]);
 }
 
+constexpr size_t kUnused = ~size_t{0};
+
+// The last call that uses each value, for which it is kept until then; results are used when all is done.
+std::vector<size_t> last_uses(const Graph& graph) {
+  std::vector<size_t> last(graph.values.size(), kUnused);
+  for (size_t c = 0; c < graph.calls.size(); ++c)
+    for (uint32_t n : graph.calls[c].in) last[n] = c;
+  for (uint32_t n : graph.outputs) last[n] = graph.calls.size();
+  return last;
+}
+
 Specs picked(const std::vector<Spec>& values, const std::vector<uint32_t>& numbers) {
   Specs specs;
   for (uint32_t n : numbers) specs.push_back(values[n]);
@@ -139,15 +150,19 @@ Tensors SizedGraph::run(const Tensors& in, const Tensors& captured, const After&
   Tensors now(graph.values.size());
   for (size_t i = 0; i < in.size(); ++i) now[graph.inputs[i]] = in[i];
   for (size_t i = 0; i < captured.size(); ++i) now[graph.captured[i].value] = captured[i];
+  const std::vector<size_t> last = last_uses(graph);
   size_t fit = 0;
-  Tensors arguments;
   for (size_t c = 0; c < graph.calls.size(); ++c) {
     const Graph::Call& call = graph.calls[c];
-    arguments.clear();
+    Tensors arguments;
     for (uint32_t n : call.in) arguments.push_back(now[n]);
+    for (uint32_t n : call.in)
+      if (last[n] == c) now[n] = {};
     Tensors results = apply_op(*op_at(*this, c, batch_now, fit), arguments);
     if (after) after(c, results);
     place(call, std::move(results), now);
+    for (uint32_t n : call.out)
+      if (last[n] == kUnused) now[n] = {};
   }
   Tensors results;
   for (uint32_t n : graph.outputs) results.push_back(now[n]);

@@ -123,8 +123,8 @@ std::vector<ChunkRecord> chunks_from(ByteReader in, std::vector<StorageEntry>& s
   return chunks;
 }
 
-// A view must lie within its storage, and never ask for more elements than that has bytes for.
-void check_view(const TensorEntry& t, int64_t size, const StorageEntry& s) {
+// A view must lie within its storage, each element in a place of its own.
+void check_view(const TensorEntry& t, int64_t size, StorageEntry& s) {
   const auto limit = static_cast<int64_t>(std::min(s.bytes, uint64_t{1} << 62));
   const int64_t count = numel(t.shape);  // its sizes beside a zero are bounded too
   if (t.strides != plain_strides(t.shape, t.strides))
@@ -135,7 +135,10 @@ void check_view(const TensorEntry& t, int64_t size, const StorageEntry& s) {
   if (extent.low < 0 || extent.high > limit || t.offset % size != 0)
     throw Error(fmt::format("bytes {} to {} are not elements of its storage of {} bytes", extent.low,
                             extent.high, limit));
-  if (count * size > limit) throw Error(fmt::format("{} elements are more than its storage holds", count));
+  if (!is_nested(t.shape, t.strides)) throw Error("elements lie in one place, by strides that do not nest");
+  s.reached =
+      s.used ? Extent{std::min(s.reached.low, extent.low), std::max(s.reached.high, extent.high)} : extent;
+  s.largest = std::max(s.largest, size);
 }
 
 // A carried tensor has a storage to itself, row-major.
@@ -188,8 +191,14 @@ void add_tensors(ByteReader in, Index& index) {
     if (!index.by_name.emplace(index.tensors.back().name, index.by_name.size()).second)
       throw Error(fmt::format("tensor '{}' is there twice", index.tensors.back().name));
   }
-  for (size_t i = 0; i < index.storages.size(); ++i)
-    if (!index.storages[i].used) throw Error(fmt::format("storage {} is no tensor's", i));
+  for (size_t i = 0; i < index.storages.size(); ++i) {
+    const StorageEntry& s = index.storages[i];
+    if (!s.used) throw Error(fmt::format("storage {} is no tensor's", i));
+    if (!s.carried && (s.reached.low >= std::max<int64_t>(s.largest, 1) ||
+                       static_cast<uint64_t>(s.reached.high) != s.bytes))
+      throw Error(fmt::format("storage {}: its tensors reach from byte {} to {} of {}", i, s.reached.low,
+                              s.reached.high, s.bytes));
+  }
 }
 
 // Which sections a reader may skip, and what who writes the content again does with them.
@@ -232,7 +241,7 @@ std::string_view fault_in(const StorageEntry& s, uint64_t at, std::span<const st
 
 Bytes encode_index(const Index& index) {
   std::set<std::string_view> names(kSections.begin(), kSections.end());
-  for (const Section& s : index.unknown)
+  for (const Section& s : index.sections)
     if (!names.insert(s.name).second)
       throw Error(fmt::format("the section '{}' is there twice; give each a name of its own", s.name));
   ByteWriter out;
@@ -242,7 +251,7 @@ Bytes encode_index(const Index& index) {
   const auto chunks = std::as_bytes(std::span(index.chunks));
   add_section(out, "chunks", true, {chunks.begin(), chunks.end()});
   add_section(out, "tensors", true, tensors_section(index));
-  for (const Section& s : index.unknown) add_section(out, s.name, false, s.bytes);
+  for (const Section& s : index.sections) add_section(out, s.name, false, s.bytes);
   return out.take();
 }
 
@@ -265,7 +274,7 @@ Index decode_index(std::span<const std::byte> bytes, uint64_t critical, uint64_t
       throw Error(fmt::format(
           "the file needs its section '{}', which this program does not know here; update varve", name));
     } else if (kind == SectionKind::kept) {
-      index.unknown.push_back({std::string(name), {body.begin(), body.end()}});
+      index.sections.push_back({std::string(name), {body.begin(), body.end()}});
     }
   }
   if (known < kSections.size()) throw Error(fmt::format("the section '{}' is missing", kSections[known]));

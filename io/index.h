@@ -12,6 +12,7 @@
 #include <varve/io/codec.h>
 #include <varve/io/container.h>
 #include <varve/io/element.h>
+#include <varve/io/extent.h>
 #include <varve/io/layout.h>
 #include <varve/io/meta.h>
 
@@ -37,6 +38,8 @@ struct StorageEntry {
   bool used = false;     // by a tensor
   bool carried = false;  // by a carried one, which has it to itself
   bool truths = false;   // by one of bool: each of its bytes is 0 or 1
+  Extent reached;        // by those of core's kinds
+  int64_t largest = 0;   // bytes of an element of those
   int spare_bits = 0;    // of its last byte, above what a carried tensor needs: they are zero
 };
 
@@ -47,10 +50,10 @@ inline constexpr uint64_t kZlibFeature = 1, kZstdFeature = 2, kKnownFeatures = 3
 struct VARVE_API Index {
   std::string kind;
   Meta meta;
-  std::vector<StorageEntry> storages;  // in the order they lie in the file
-  std::vector<ChunkRecord> chunks;     // of all storages, in that order
-  std::deque<TensorEntry> tensors;     // grown piece by piece: few bytes of a file may list one
-  std::vector<Section> unknown;
+  std::vector<StorageEntry> storages;               // in the order they lie in the file
+  std::vector<ChunkRecord> chunks;                  // of all storages, in that order
+  std::deque<TensorEntry> tensors;                  // grown piece by piece: few bytes of a file may list one
+  std::vector<Section> sections;                    // that are kept
   std::unordered_map<std::string, size_t> by_name;  // which of the tensors; filled by decode_index
 
   uint64_t critical_features() const;
@@ -68,7 +71,7 @@ VARVE_API Bytes encode_index(const Index& index);
 VARVE_API Index decode_index(std::span<const std::byte> bytes, uint64_t critical, uint64_t ignorable);
 
 // The fingerprint of the content: kind, meta, tensors by name, and the storages' decoded bytes by their
-// checksums. The codec, the order of tensors, and unknown sections do not matter.
+// checksums. The codec, the order of tensors, and further sections do not matter.
 VARVE_API Fingerprint fingerprint_of(const Index& index);
 
 }  // namespace varve::io

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cstring>
 #include <set>
 
@@ -13,11 +14,20 @@
 namespace varve::io {
 namespace {
 
-// All tasks; if one fails, they run again in order until the first does.
+// All tasks; once one finds damage the rest is left, and they run again in order until the first does.
 template <class Task>
 void parallel_in_order(size_t count, const Task& task) {
+  std::atomic<bool> damaged = false;
   try {
-    cpu::parallel(static_cast<int64_t>(count), [&](int64_t i) { task(static_cast<size_t>(i)); });
+    cpu::parallel(static_cast<int64_t>(count), [&](int64_t i) {
+      if (damaged) return;
+      try {
+        task(static_cast<size_t>(i));
+      } catch (const FormatError&) {
+        damaged = true;
+        throw;
+      }
+    });
   } catch (const FormatError&) {
     for (size_t i = 0; i < count; ++i) task(i);
     throw;
@@ -32,10 +42,13 @@ Tensor tensor_of(const TensorEntry& t, const std::shared_ptr<Storage>& storage) 
 }
 
 std::string Loading::users(size_t storage) const {
+  constexpr int kMost = 5;
   std::string names;
+  int count = 0;
   for (const TensorEntry& t : index_.tensors)
-    if (t.storage == storage) names += fmt::format("{}'{}'", names.empty() ? "" : ", ", t.name);
-  return names.empty() ? "no tensor" : names;
+    if (t.storage == storage && ++count <= kMost)
+      names += fmt::format("{}'{}'", names.empty() ? "" : ", ", t.name);
+  return count <= kMost ? names : fmt::format("{} and {} others", names, count - kMost);
 }
 
 void Loading::damaged(const Chunk& chunk, const std::string& found) const {

@@ -1,5 +1,5 @@
-// Loading: from chunks in a file to bytes in memory, verified, by all threads. An error is that of the first
-// chunk that is wrong, however many threads look.
+// Loading: from chunks in a file to bytes in memory, verified, by all threads. Damage is reported of the
+// first chunk that has it, however many threads look.
 #pragma once
 
 #include <functional>

@@ -293,10 +293,13 @@ void Model::read_tensors(const Container& container) {
   std::unordered_set<std::string_view> names;
   for (const Meta& meta : container.meta.at("entries").as_list()) {
     entries_.push_back(entry_from(meta, tensors, owners));
+    if (entries_.back().name.starts_with(kConstantPart))
+      throw Error(fmt::format("model: entry '{}' has the name of a constant", entries_.back().name));
     if (!names.insert(meta.at("name").as_string()).second)
       throw Error(fmt::format("model: entry '{}' is listed twice", entries_.back().name));
   }
   const int64_t count = container.meta.at("constants").as_int();
+  if (count < 0) throw Error(fmt::format("model: {} constants; required are 0 or more", count));
   for (int64_t i = 0; i < count; ++i)  // ends at the first that is missing
     constants_.push_back(tensor_named(tensors, constant_name(static_cast<size_t>(i))).detach());
   for (const Carried& c : container.carried) computed_dtype(c.element, c.name, "model");  // throws

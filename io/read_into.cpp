@@ -9,25 +9,26 @@
 #include <varve/core/graph.h>
 #include <varve/core/ops/copy.h>
 #include <varve/core/record.h>
-#include <varve/io/extent.h>
 #include <varve/io/loading.h>
 #include <varve/io/reader.h>
+#include <varve/io/sharing.h>
 
 namespace varve::io {
 namespace {
 
+// From the file to a tensor.
 struct Copy {
   const TensorEntry* from;
   Tensor to;
 };
 
-// Where a tensor is read to, its axes in the order in which they lie in the file. A tensor is dense there if
-// it is then row-major.
-struct Target {
+// A copy in pieces, its axes in the order in which they lie in the file. It is dense there if `from` is then
+// row-major.
+struct Pieces {
   View from;       // its data is nothing
   View to;         // of at least one axis
   int64_t offset;  // of `from` in its storage
-  explicit Target(const Copy& c) : offset(c.from->offset) {
+  explicit Pieces(const Copy& c) : offset(c.from->offset) {
     std::vector<int> order(static_cast<size_t>(c.from->shape.rank()));
     std::iota(order.begin(), order.end(), 0);
     const Strides& strides = c.from->strides;
@@ -41,13 +42,7 @@ struct Target {
     }
     if (is_contiguous(to)) to = contiguous_view(to.data, {to.dtype, {to.numel()}});
   }
-  // Whether it can be filled in pieces, in any order: it is dense in the file, and no two of its elements go
-  // to one place.
-  bool is_fillable() const {
-    for (int i = 0; i < to.rank(); ++i)
-      if (to.strides[i] == 0 && to.shape[i] > 1) return false;
-    return is_contiguous(from);
-  }
+  bool are_dense() const { return is_contiguous(from); }
 };
 
 // Elements [begin, end) of `to`, from where they lie in a row: whole rows at once, parts of one by recursion.
@@ -71,7 +66,7 @@ void copy_range(const View& to, int64_t begin, int64_t end, const std::byte* fro
 }
 
 // The elements that a chunk, at `at` in its storage, has of a dense tensor.
-void copy_part(const Target& t, uint64_t at, std::span<const std::byte> chunk) {
+void copy_part(const Pieces& t, uint64_t at, std::span<const std::byte> chunk) {
   const auto size = static_cast<int64_t>(size_of(t.from.dtype)), first = static_cast<int64_t>(at);
   const int64_t begin = std::max(t.offset, first);
   const int64_t end = std::min(t.offset + t.from.numel() * size, first + static_cast<int64_t>(chunk.size()));
@@ -80,14 +75,29 @@ void copy_part(const Target& t, uint64_t at, std::span<const std::byte> chunk) {
              t.from.dtype);
 }
 
-// Which copies may write where another one does. They are done in turn.
-std::vector<bool> contended(const std::vector<Copy>& copies) {
-  std::vector<Place> places;
-  for (const Copy& c : copies) places.emplace_back(c.to.value());
-  std::vector<bool> out(copies.size());
+// How the copies are done: in pieces, in any order and by all threads, or one after the other, from storages
+// in memory, where the file has gaps or several write to one place.
+struct Ways {
+  std::vector<std::vector<Pieces>> pieces;  // by storage
+  std::vector<Copy> whole;
+  std::vector<size_t> in_pieces, in_memory;  // storages
+};
+
+Ways ways_of(const std::vector<Copy>& copies, size_t storages) {
+  Ways out;
+  out.pieces.resize(storages);
+  std::vector<ValuePtr> targets;
+  for (const Copy& c : copies) targets.push_back(c.to.value_ptr());
   std::vector<size_t> order;
-  for (const auto run : overlapping(places, order))
-    for (const size_t i : run) out[i] = run.size() > 1;
+  std::vector<bool> alone(copies.size());
+  for (const auto group : sharing(targets, order)) alone[group[0]] = group.size() == 1;
+  for (size_t i = 0; i < copies.size(); ++i) {
+    const size_t storage = copies[i].from->storage;
+    if (Pieces pieces(copies[i]); alone[i] && pieces.are_dense())
+      out.pieces[storage].push_back(std::move(pieces)), out.in_pieces.push_back(storage);
+    else
+      out.whole.push_back(copies[i]), out.in_memory.push_back(storage);
+  }
   return out;
 }
 
@@ -102,30 +112,20 @@ void Reader::read_into(const NamedTensors& targets) const {
     if (from.shape != tensor.shape())
       throw ShapeError(fmt::format("load: tensor '{}' in {} has shape {}; required is {}", name,
                                    source_->name(), to_string(from.shape), to_string(tensor.shape())));
-    copies.push_back({&from, tensor});
+    require_writable(name, tensor);
+    copies.push_back({&from, tensor.detach()});
     wanted.push_back(from.storage);
   }
   const Loading loading(*source_, *index_);
+  const Ways ways = ways_of(copies, index_->storages.size());
   loading.verify(wanted);
-
-  std::vector<std::vector<Target>> in_pieces(index_->storages.size());  // by storage
-  std::vector<Copy> in_turn;
-  std::vector<size_t> cut, whole;  // storages
-  const std::vector<bool> wait = contended(copies);
-  for (size_t i = 0; i < copies.size(); ++i) {
-    const size_t storage = copies[i].from->storage;
-    if (const Target target(copies[i]); target.is_fillable() && !wait[i])
-      in_pieces[storage].push_back(target), cut.push_back(storage);
-    else
-      in_turn.push_back(copies[i]), whole.push_back(storage);
-  }
-  loading.each_chunk(cut, [&](size_t storage, uint64_t at, std::span<const std::byte> chunk) {
-    for (const Target& t : in_pieces[storage]) copy_part(t, at, chunk);
+  const auto storages = loading.storages(ways.in_memory);
+  // From here on only a source that fails to be read again can do harm.
+  loading.each_chunk(ways.in_pieces, [&](size_t storage, uint64_t at, std::span<const std::byte> chunk) {
+    for (const Pieces& p : ways.pieces[storage]) copy_part(p, at, chunk);
   });
-  const auto storages = loading.storages(whole);
-  const NoGrad guard;
-  for (const Copy& c : in_turn)
-    c.to.assign(cast(tensor_of(*c.from, storages[c.from->storage]), c.to.dtype()));
+  for (const Copy& c : ways.whole)
+    cpu_backend().copy(tensor_of(*c.from, storages[c.from->storage]).view(), c.to.view());
   for (const Copy& c : copies) c.to.value().storage->bump_version();
 }
 

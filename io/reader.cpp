@@ -78,6 +78,8 @@ void Reader::open() {
 
 const std::string& Reader::kind() const { return index_->kind; }
 const Meta& Reader::meta() const { return index_->meta; }
+size_t Reader::tensor_count() const { return index_->tensors.size(); }
+const std::vector<Section>& Reader::sections() const { return index_->sections; }
 Fingerprint Reader::fingerprint() const { return fingerprint_of(*index_); }
 
 std::deque<TensorInfo> Reader::tensors() const {
@@ -93,7 +95,7 @@ std::deque<TensorInfo> Reader::tensors() const {
 // ---- whole ----
 
 Container Reader::assemble(const std::vector<std::shared_ptr<Storage>>& storages) const {
-  Container out{index_->kind, index_->meta, {}, {}, index_->unknown};
+  Container out{index_->kind, index_->meta, {}, {}, index_->sections};
   for (const TensorEntry& t : index_->tensors) {
     const auto& storage = storages[t.storage];
     const ElementInfo& info = *info_of(t.element);

@@ -48,6 +48,8 @@ class VARVE_API Reader {
   // A deque, since a file of tiny tensors has fewer bytes than what is said of them: no large piece of
   // memory.
   std::deque<TensorInfo> tensors() const;
+  size_t tensor_count() const;
+  const std::vector<Section>& sections() const;  // that a reader may skip
 
   // Reads every byte; FormatError names the tensor and the offset of the first damage.
   void verify() const;

@@ -19,6 +19,7 @@ void StreamSink::write(std::span<const std::byte> bytes) {
   errno = 0;
   try {
     stream_.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+    stream_.flush();                         // or the last bytes would fail when nobody asks any more
   } catch (const std::ios_base::failure&) {  // its state says the same
   }
   if (!stream_)
@@ -29,8 +30,8 @@ void DescriptorSink::write(std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
     const ssize_t wrote = ::write(descriptor_, bytes.data(), bytes.size());
     if (wrote < 0 && errno == EINTR) continue;
-    if (wrote < 0)
-      throw IoError(fmt::format("descriptor {}", descriptor_), errno,
+    if (wrote <= 0)
+      throw IoError(fmt::format("descriptor {}", descriptor_), wrote < 0 ? errno : EIO,
                     fmt::format("save: cannot write {} bytes", bytes.size()));
     bytes = bytes.subspan(static_cast<size_t>(wrote));
   }

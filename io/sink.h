@@ -25,7 +25,7 @@ class VARVE_API MemorySink : public Sink {
   Bytes bytes_;
 };
 
-// IoError when the stream fails; it is not flushed to any disk.
+// IoError when the stream fails. It is flushed to the system, but not synced to any disk.
 class VARVE_API StreamSink : public Sink {
  public:
   explicit StreamSink(std::ostream& stream) : stream_(stream) {}

@@ -5,7 +5,7 @@
 
 namespace varve::io {
 
-// Copies no byte twice, and none that no tensor shows but as zeros between those of a strided one.
+// What several tensors share is copied once, and what none shows is zeros between strided ones.
 VARVE_API NamedTensors snapshot(const NamedTensors& tensors);
 
 }  // namespace varve::io

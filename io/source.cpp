@@ -159,6 +159,7 @@ SourcePtr from_descriptor(int descriptor) {
 }
 
 SourcePtr from_stream(std::istream& stream) {
+  if (!stream) throw IoError("stream", EIO, "read: it failed before the first byte; was the file found?");
   Bytes bytes = everything([&](std::span<std::byte> piece) {
     try {
       stream.read(reinterpret_cast<char*>(piece.data()), static_cast<std::streamsize>(piece.size()));

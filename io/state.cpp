@@ -21,6 +21,9 @@ constexpr size_t kLongestRenamed = 1000;  // std::regex recurses along a name
 // but for those that begin with `without`.
 struct StatePart {
   std::string_view kind, prefix, without;
+  bool has(const std::string& name) const {
+    return name.starts_with(prefix) && (without.empty() || !name.starts_with(without));
+  }
 };
 constexpr std::array kParts{StatePart{"state_dict", "", {}}, StatePart{"model", "", io::kConstantPart},
                             StatePart{"checkpoint", io::kModelPart, {}}};
@@ -52,8 +55,7 @@ std::deque<Member> state_of(const io::Reader& file) {
   const StatePart& part = part_of(file);
   std::deque<Member> state;
   for (io::TensorInfo& t : file.tensors()) {
-    if (!t.name.starts_with(part.prefix)) continue;
-    if (!part.without.empty() && t.name.starts_with(part.without)) continue;
+    if (!part.has(t.name)) continue;
     std::string name = t.name.substr(part.prefix.size());
     state.push_back(member_of(std::move(name), std::move(t)));
   }
@@ -94,7 +96,7 @@ void check_distinct(std::unordered_set<std::string>& names, const std::string& n
 NamedTensors wanted_of(const io::Reader& file, const std::unordered_map<std::string, Member>& members,
                        const NamedTensors& target, bool cast) {
   NamedTensors wanted;
-  std::unordered_map<const Value*, const Member*> first;  // what each target is to become
+  ByView<const Member*> first;  // what each target is to become
   for (const auto& [name, tensor] : target) {
     const auto member = members.find(name);
     if (member == members.end()) continue;
@@ -139,9 +141,13 @@ NamedTensors load(const std::string& path) {
 
 NamedTensors load(const std::string& path, std::span<const std::string> names) {
   const io::Reader file(path);
-  const std::string_view prefix = part_of(file).prefix;
+  const StatePart& part = part_of(file);
   std::vector<std::string> in_file;
-  for (const std::string& name : names) in_file.push_back(std::string(prefix) + name);
+  for (const std::string& name : names) {
+    in_file.push_back(std::string(part.prefix) + name);
+    if (!part.has(in_file.back()))
+      throw Error(fmt::format("load: '{}' is no part of the state in {}", name, path));
+  }
   NamedTensors out = file.read(in_file);
   for (size_t i = 0; i < out.size(); ++i) out[i].name = names[i];
   return out;

@@ -59,7 +59,7 @@ Content content_of(const Container& container, Codec codec) {
   Content content;
   content.index.kind = container.kind;
   content.index.meta = container.meta;
-  content.index.unknown = container.unknown;
+  content.index.sections = container.sections;
   content.index.storages.reserve(blocks.blocks.size() + container.carried.size());
   content.blocks.reserve(blocks.blocks.size() + container.carried.size());
   for (const Block& block : blocks.blocks) add_storage(content, block, codec);
@@ -136,9 +136,14 @@ size_t window_of(std::span<const Pending> chunks) {
 }
 
 // Sums and codes a chunk; `coded` is left empty where it is stored as it is.
-void prepare(Pending& p, const StorageEntry& s, Spares<ChunkCoder>& coders, Bytes& coded) {
-  if (const auto fault = fault_in(s, p.at, p.plain); !fault.empty())
-    throw Error(fmt::format("save: the tensors of storage {} {}", p.storage, fault));
+void prepare(Pending& p, const Index& index, Spares<ChunkCoder>& coders, Bytes& coded) {
+  const StorageEntry& s = index.storages[p.storage];
+  if (const auto fault = fault_in(s, p.at, p.plain); !fault.empty()) {
+    const auto user = std::find_if(index.tensors.begin(), index.tensors.end(),
+                                   [&](const TensorEntry& t) { return t.storage == p.storage; });
+    throw Error(
+        fmt::format("save: the bytes of tensor '{}' {}; nothing else can be stored", user->name, fault));
+  }
   p.record.checksum = p.record.stored_checksum = checksum(p.plain);
   p.record.stored_bytes = p.plain.size();
   coded.clear();
@@ -164,7 +169,7 @@ void write_storages(Output& out, Content& content) {
     coded.resize(std::max(coded.size(), now.size()));
     cpu::parallel(static_cast<int64_t>(now.size()), [&](int64_t task) {
       const auto i = static_cast<size_t>(task);
-      prepare(now[i], index.storages[now[i].storage], coders, coded[i]);
+      prepare(now[i], index, coders, coded[i]);
     });
     for (size_t i = 0; i < now.size(); ++i) {
       const Pending& p = now[i];

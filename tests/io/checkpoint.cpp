@@ -8,6 +8,8 @@
 #include "tests/message.h"
 
 #include <varve/core/cpu/threads.h>
+#include <varve/core/ops/views.h>
+#include <varve/io/reader.h>
 #include <varve/io/state.h>
 
 using namespace varve;
@@ -102,6 +104,26 @@ TEST_CASE("files that are no checkpoint, or lack a field, are refused") {
                        FormatError);
 }
 
+TEST_CASE("one state has one fingerprint, whoever saves it, and the file says who did") {
+  const test::TemporaryFolder folder;
+  Checkpoint c;
+  c.model = one("w", 1);
+  const int before = threads();
+  std::vector<io::Fingerprint> prints;
+  for (const int count : {1, 2}) {
+    set_threads(count);
+    save_checkpoint(folder / "c", c);
+    prints.push_back(io::Reader(folder / "c").fingerprint());
+    CHECK(load_checkpoint(folder / "c").saved_by.at("threads").as_int() == count);
+  }
+  set_threads(before);
+  CHECK(prints[0] == prints[1]);
+  io::Container file = io::read(folder / "c");
+  file.sections[0].bytes.pop_back();
+  io::write(folder / "c", file);
+  CHECK_THROWS_AS(load_checkpoint(folder / "c"), FormatError);
+}
+
 TEST_CASE("a checkpoint's parts are loaded together or not at all") {
   const NamedTensors model = one("w", 0), optimizer = one("m", 0), random = one("default", 0);
   const auto load = [&](const NamedTensors& m, const NamedTensors& o, const NamedTensors& r) {
@@ -120,6 +142,24 @@ TEST_CASE("a checkpoint's parts are loaded together or not at all") {
   Checkpoint more;
   more.schedule = more.history = one("x", 1);
   CHECK(contains(message_of([&] { load_parts(more, {}); }), "\nschedule: its 1 tensors have no place here"));
+  Checkpoint with_history;
+  with_history.history = one("loss", 1);
+  load_parts(with_history, {});
+  CHECK(contains(message_of([&] {
+                   load_parts({}, {{"modell", [] { return StagedLoad{}; }}});
+                 }),
+                 "\nmodell: is no part of a checkpoint"));
+  const Tensor wide = expand(zeros({2}), {3, 2});
+  const auto broadcast = [&] {
+    Checkpoint saved;
+    saved.model = one("w", 5), saved.optimizer = {{"m", zeros({3, 2})}};
+    load_parts(saved, {{"model", [&] { return stage_load(model, saved.model); }},
+                       {"optimizer", [&] {
+                          return stage_load({{"m", wide}}, saved.optimizer);
+                        }}});
+  };
+  CHECK(contains(message_of(broadcast), "'m' is broadcast"));
+  check_one(model, "w", 0);
   load(one("w", 1), one("m", 2), one("default", 3));
   check_one(model, "w", 1);
   check_one(optimizer, "m", 2);

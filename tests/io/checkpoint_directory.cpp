@@ -284,6 +284,39 @@ TEST_CASE("damaged generations take no whole one's place") {
   CHECK(steps_in(folder / "c") == std::vector<int64_t>{60, 70, 90, 100});
 }
 
+TEST_CASE("who goes back and saves below the newest generation is told so") {
+  const TemporaryFolder folder;
+  Reports reports;
+  CheckpointDirectory saver(folder / "c", reports.options(1));
+  saver.save(at_step(100));
+  CHECK(reports.all.empty());
+  saver.save(at_step(50));
+  REQUIRE(reports.all.size() == 1);
+  CHECK(contains(reports.all[0], "step 50 was saved below"));
+  CHECK(steps_in(folder / "c") == std::vector<int64_t>{50, 100});
+}
+
+TEST_CASE("a report that throws ends no process") {
+  const TemporaryFolder folder;
+  CheckpointDirectoryOptions options;
+  options.report = [](const std::string&) { throw Error("enough"); };
+  CheckpointDirectory saver(folder / "c", options);
+  std::filesystem::remove_all(folder / "c");
+  saver.save_async(at_step(1));
+}
+
+TEST_CASE("NaN is looked for where a file does not say") {
+  const TemporaryFolder folder;
+  Reports reports;
+  CheckpointDirectory best(folder / "c", reports.options(1, 1));
+  best.save(at_step(1, 0.5));
+  Checkpoint broken = at_step(2, 0.1);
+  broken.model[0].tensor.mutable_data<float>()[7] = static_cast<float>(kNaN);
+  save_checkpoint(path_of(folder / "c", 2), broken);
+  best.save(at_step(3, 0.9));
+  CHECK(steps_in(folder / "c") == std::vector<int64_t>{1, 3});
+}
+
 TEST_CASE("weights that are NaN are never the best") {
   const TemporaryFolder folder;
   Reports reports;

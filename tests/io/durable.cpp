@@ -110,6 +110,15 @@ TEST_CASE("a symbolic link stays, and what it points to is replaced") {
   CHECK(code_of_failure(folder / "loop", bytes_of("x")) == ELOOP);
 }
 
+TEST_CASE("the longest name that a folder takes can be saved to") {
+  const test::TemporaryFolder folder;
+  const std::string path = folder / std::string(255, 'n');
+  for (const char* text : {"old", "new"}) {
+    durable_write(path, bytes_of(text));
+    CHECK(contents(path) == bytes_of(text));
+  }
+}
+
 TEST_CASE("the old file's mode is kept") {
   const test::TemporaryFolder folder;
   durable_write(folder / "a", bytes_of("old"));

@@ -100,6 +100,9 @@ TEST_CASE("views that leave their storage are refused by name") {
       view({1, 8}, {7, 1}),  // an axis of one element takes no step
       view({8, 1}, {1, 8}),
       view({1}, {std::numeric_limits<int64_t>::min()}),
+      view({2, 8}, {0, 1}),  // elements in one place
+      view({2, 2}, {7, 7}, 0, ElementKind::i8),
+      view({4, 7}, {1, 1}, 0, ElementKind::i8),
   };
   for (const TensorEntry& entry : wrong) {
     CAPTURE(to_string(entry.shape));
@@ -107,6 +110,17 @@ TEST_CASE("views that leave their storage are refused by name") {
     CHECK(contains(refusal_of(entry), "tensor 'w'"));
   }
   CHECK(contains(refusal_of(wrong[17]), "element kind 26 is unknown"));
+}
+
+TEST_CASE("bytes before and after all that a storage's tensors show are refused") {
+  CHECK(
+      contains(refusal_of(view({31}, {1}, 1, ElementKind::i8)), "its tensors reach from byte 1 to 32 of 32"));
+  CHECK(contains(refusal_of(view({7}, {1})), "its tensors reach from byte 0 to 28 of 32"));
+  CHECK(contains(refusal_of(view({7}, {1}, 4)), "its tensors reach from byte 4 to 32 of 32"));
+  CHECK(refusal_of([](Index& i) {
+          i.tensors = {view({7}, {1}, 0), view({1}, {1}, 28)};
+          i.tensors[1].name = "last";
+        }) == "accepted");
 }
 
 TEST_CASE("a bool that is neither 0 nor 1 is refused, in verify too") {

@@ -38,7 +38,7 @@ TEST_CASE("version 1: tensors of every kind, with every codec") {
     for (const io::Container& found : {io::read(path), io::Reader(io::map_file(path)).map()}) {
       CHECK(found.kind == expected.kind);
       CHECK(found.meta == expected.meta);
-      CHECK(found.unknown == expected.unknown);
+      CHECK(found.sections == expected.sections);
       check_same(found.tensors, expected.tensors);
       const Tensor* base = found.tensors.find("base");
       CHECK(share(base, found.tensors.find("tied")));
@@ -98,7 +98,7 @@ TEST_CASE("version 1: a checkpoint") {
   CHECK(found.step == expected.step);
   CHECK(found.loss == expected.loss);
   CHECK(found.user == expected.user);
-  CHECK(found.saved_by.at("varve").as_string() == "0.1.0");
+  CHECK(found.saved_by.is_null());  // it lies in the meta there, which is passed over
   check_same(found.model, expected.model);
   check_same(found.optimizer, expected.optimizer);
   check_same(found.loader, expected.loader);

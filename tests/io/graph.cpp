@@ -197,6 +197,9 @@ TEST_CASE("a missing tensor, or a file of another kind, is an Error") {
   CHECK_THROWS_WITH_AS(Model(Container{"checkpoint", container.meta, container.tensors}),
                        doctest::Contains("'checkpoint'"), Error);
   Container more = container;
+  more.meta.set("constants", -1);
+  CHECK_THROWS_WITH_AS(Model{more}, doctest::Contains("-1 constants"), Error);
+  more = container;
   more.tensors.add("stray", zeros({1}));
   CHECK_THROWS_WITH_AS(Model{more}, doctest::Contains("3 tensors found, of which 2"), Error);
   container.tensors.erase(container.tensors.begin());
@@ -231,6 +234,26 @@ TEST_CASE("an op that this program does not know can be read and saved, and refu
   CHECK(model.container().meta == saved.meta);
   CHECK_THROWS_WITH_AS(model(zeros({4, 3})), doctest::Contains("'test.unheard' is not known"), Error);
   CHECK_THROWS_WITH_AS(model.graph(true).at(7), doctest::Contains("'test.unheard' is not known"), Error);
+}
+
+TEST_CASE("a run lets go of what it no longer needs") {
+  const auto chain = [](const Tensors& in) {
+    Tensor x = in[0];
+    for (int i = 0; i < 20; ++i) x = tanh(x);
+    return Tensors{x};
+  };
+  const SizedGraph graph = trace_sizes(chain, {zeros({3})});
+  std::vector<std::weak_ptr<const Value>> made;
+  size_t most = 0;
+  const NoGrad guard;
+  graph.run({zeros({3})}, {}, [&](size_t, const Tensors& results) {
+    made.push_back(results[0].value_ptr());
+    size_t alive = 0;
+    for (const auto& value : made) alive += !value.expired();
+    most = std::max(most, alive);
+  });
+  CHECK(made.size() == 20);
+  CHECK(most <= 2);
 }
 
 TEST_CASE("of an op that this program does not know attributes may be anything, and fits anywhere") {

@@ -3,10 +3,12 @@
 
 #include <doctest/doctest.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
 #include <cstring>
+#include <fstream>
 #include <sstream>
 #include <thread>
 
@@ -78,6 +80,17 @@ TEST_CASE("a file is written to a stream as to memory, and a stream that fails i
   CHECK(test::bytes_of(stream.str()) == test::bytes_of(sample()));
   stream.setstate(std::ios::badbit);
   CHECK_THROWS_AS(write(sink, sample()), IoError);
+  std::ofstream full("/dev/full");  // takes bytes until it is flushed
+  StreamSink to_full(full);
+  CHECK_THROWS_AS(write(to_full, sample()), IoError);
+  std::ifstream missing("/nonexistent/a");
+  CHECK_THROWS_AS(from_stream(missing), IoError);
+}
+
+TEST_CASE("a pipe by name is refused, and not waited for") {
+  const TemporaryFolder folder;
+  REQUIRE(::mkfifo((folder / "pipe").c_str(), 0600) == 0);
+  CHECK_THROWS_AS(Reader(folder / "pipe"), IoError);
 }
 
 TEST_CASE("what cannot be opened says why") {
@@ -176,6 +189,15 @@ TEST_CASE("filling tensors is all or nothing, and says what does not fit") {
   CHECK(identical(targets[0].tensor, zeros({600, 1000})));
   const auto shapes = [&] { sound.read_into({{"a", zeros({600, 1001})}}); };
   CHECK(contains(message_of(shapes), "has shape [600, 1000]; required is [600, 1001]"));
+}
+
+TEST_CASE("a target that cannot be written to is refused before any is") {
+  Container c{"state_dict", {}, {{"x", weights({4}, 1)}, {"y", weights({3, 4}, 2)}}, {}, {}};
+  const Reader reader(from_memory(test::bytes_of(c)));
+  const Tensor x = zeros({4});
+  const auto fill = [&] { reader.read_into({{"x", x}, {"y", expand(zeros({4}), {3, 4})}}); };
+  CHECK(contains(message_of(fill), "'y' is broadcast"));
+  CHECK(identical(x, zeros({4})));
 }
 
 TEST_CASE("of two targets in one place the later one stays, as when assigned in turn") {
@@ -279,7 +301,7 @@ TEST_CASE("slices of one tensor that share no byte are stored for themselves, ot
 TEST_CASE("sections have names of their own") {
   Container c{"state_dict", {}, {}, {}, {{"notes", {}}, {"notes", {}}}};
   CHECK(contains(message_of([&] { test::bytes_of(c); }), "'notes' is there twice"));
-  c.unknown = {{"meta", {}}};
+  c.sections = {{"meta", {}}};
   CHECK(contains(message_of([&] { test::bytes_of(c); }), "'meta' is there twice"));
 }
 

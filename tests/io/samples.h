@@ -47,7 +47,7 @@ inline io::Container sample() {
   c.tensors.add("empty", zeros({0, 3}));
   c.carried.push_back(carried("complex", io::ElementKind::complex64, {3}));
   c.carried.push_back(carried("four bits", io::ElementKind::f4_e2m1fn, {5}));
-  c.unknown.push_back({"later.thing", io::Bytes(9, std::byte{7})});
+  c.sections.push_back({"later.thing", io::Bytes(9, std::byte{7})});
   return c;
 }
 

@@ -58,6 +58,15 @@ TEST_CASE("the state in a model's file leaves its constants out") {
   check_some_state(load(folder / "m.varve"));
 }
 
+TEST_CASE("what is no part of the state is not loaded by name either") {
+  const test::TemporaryFolder folder;
+  io::Container model{"model", {}, some_state(), {}, {}};
+  model.tensors.add("constant:0", zeros({3}));
+  io::write(folder / "m", model);
+  CHECK(contains(message_of([&] { load(folder / "m", std::array<std::string, 1>{"constant:0"}); }),
+                 "'constant:0' is no part of the state"));
+}
+
 TEST_CASE("the state in a checkpoint is its model's") {
   const test::TemporaryFolder folder;
   Checkpoint checkpoint;
@@ -173,6 +182,18 @@ TEST_CASE("a file of tiny tensors takes no piece of memory much larger than itse
   CHECK(load(folder / "s").size() == tensors.size());
   CHECK(load_into(tensors, folder / "s").clean());
   CHECK(test::allocations.largest <= 4 * bytes + (size_t{16} << 20));
+}
+
+TEST_CASE("two names of one view are one target, whichever handles show it") {
+  const test::TemporaryFolder folder;
+  const Tensor w = zeros({2});
+  save(folder / "tied", {{"a", w}, {"b", w}});
+  save(folder / "untied", {{"a", full({2}, 1.0)}, {"b", full({2}, 2.0)}});
+  const NamedTensors target = load(folder / "tied"), source = load(folder / "untied");
+  CHECK(
+      contains(message_of([&] { load_into(target, folder / "untied"); }), "'a' and 'b' are one tensor here"));
+  CHECK(contains(message_of([&] { load_into(target, source); }), "'a' and 'b' are one tensor here"));
+  CHECK(test::identical(target[0].tensor, zeros({2})));
 }
 
 TEST_CASE("dtypes that differ are refused, or cast on demand") {

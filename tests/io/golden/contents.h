@@ -62,7 +62,7 @@ inline io::Container tensors() {
                        {"string", "\u03b1\n"},
                        {"bytes", io::Bytes(3, std::byte{0xfe})},
                        {"map", io::MetaMap{{"", io::MetaList{}}, {"b", io::MetaMap{}}}}};
-  c.unknown.push_back({"a later thing", io::Bytes(9, std::byte{7})});
+  c.sections.push_back({"a later thing", io::Bytes(9, std::byte{7})});
   return c;
 }
 
