@@ -13,6 +13,7 @@
 
 #include "any_file.h"
 #include "commands.h"
+#include "printable.h"
 
 namespace varve::cli {
 namespace {
@@ -68,13 +69,16 @@ int convert(const Options& o) {
           "convert: the dtypes of a {} belong to its graphs; convert its state with --state", content.kind));
     cast_floating(content.tensors, dtype);
   }
+  const std::string lost = lost_in(o.out, content);
   write_any(o.out, std::move(content), codec_of(o.codec));
+  if (!lost.empty()) fmt::print(stderr, "varve: {} is without {}\n", o.out, printable(lost));
   return 0;
 }
 
 int repack(const Options& o) {
+  const io::Container content = io::read(o.in);
   const auto before = std::filesystem::file_size(o.in);
-  io::write(o.in, io::Reader(o.in).read(), {codec_of(o.codec)});
+  io::write(o.in, content, {codec_of(o.codec)});
   fmt::print("{}: {} bytes, before {}\n", o.in, std::filesystem::file_size(o.in), before);
   return 0;
 }

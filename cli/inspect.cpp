@@ -1,6 +1,7 @@
 // varve inspect FILE: what it holds, without reading more than is asked for.
 #include <fmt/format.h>
 
+#include <cmath>
 #include <map>
 #include <nlohmann/json.hpp>
 
@@ -35,6 +36,7 @@ struct Summary {
   uint64_t bytes = 0;
   io::Meta meta;
   std::vector<Row> rows;
+  io::MetaMap sections{};
 };
 
 Json json_of(const io::Meta& meta) {
@@ -43,6 +45,8 @@ Json json_of(const io::Meta& meta) {
         using T = std::decay_t<decltype(v)>;
         if constexpr (std::is_same_v<T, std::monostate>)
           return nullptr;
+        else if constexpr (std::is_same_v<T, double>)
+          return std::isfinite(v) ? Json(v) : Json(fmt::format("{}", v));  // JSON has no such numbers
         else if constexpr (std::is_same_v<T, io::Bytes>)
           return fmt::format("{} bytes", v.size());
         else if constexpr (std::is_same_v<T, io::MetaList>) {
@@ -73,6 +77,15 @@ io::Container described(const io::Reader& reader) {
   return out;
 }
 
+// The value that a section encodes, as the checkpoints' own does, else its bytes.
+io::Meta value_of(const io::Section& section) {
+  try {
+    return io::decode(section.bytes);
+  } catch (const Error&) {
+    return section.bytes;
+  }
+}
+
 Summary summary_of_varve(const io::SourcePtr& source, const Options& o) {
   const io::Reader reader(source);
   Summary s{fmt::format("varve 1.{}", reader.minor_version()),
@@ -82,11 +95,15 @@ Summary summary_of_varve(const io::SourcePtr& source, const Options& o) {
             source->size(),
             reader.meta(),
             {}};
-  for (io::TensorInfo& t : reader.tensors()) {
-    Row row{std::move(t), {}};
-    if ((o.values || o.statistics) && io::info_of(row.info.element)->dtype)
-      row.tensor = reader.read(std::span(&row.info.name, 1))[0].tensor;
-    s.rows.push_back(std::move(row));
+  for (const io::Section& section : reader.sections())
+    s.sections.emplace_back(section.name, value_of(section));
+  for (io::TensorInfo& t : reader.tensors()) s.rows.push_back({std::move(t), {}});
+  if (o.values || o.statistics) {
+    reader.verify();
+    NamedTensors mapped = reader.map().tensors;  // in the order of the rows
+    auto next = mapped.begin();
+    for (Row& row : s.rows)
+      if (io::info_of(row.info.element)->dtype) row.tensor = (next++)->tensor;
   }
   if (s.kind != "model") return s;
   const Model model(described(reader));
@@ -127,6 +144,7 @@ Json json_of(const Summary& s, const Options& o) {
   Json out{{"format", s.format}, {"kind", s.kind}, {"bytes", s.bytes}};
   if (!s.fingerprint.empty()) out["fingerprint"] = s.fingerprint;
   out["meta"] = json_of(s.meta);
+  if (!s.sections.empty()) out["sections"] = json_of(io::Meta(s.sections));
   out["tensors"] = Json::array();
   for (const Row& row : s.rows) {
     const io::TensorInfo& t = row.info;
@@ -150,6 +168,8 @@ void print(const Summary& s, const Options& o) {
   fmt::print("{}: {}, {}, {} bytes\n", o.path, s.format, printable(s.kind), s.bytes);
   if (!s.fingerprint.empty()) fmt::print("fingerprint {}\n", s.fingerprint);
   if (!s.meta.is_null()) fmt::print("meta {}\n", printable(json_of(s.meta).dump()));
+  for (const auto& [name, value] : s.sections)
+    fmt::print("section {} {}\n", printable(name), printable(json_of(value).dump()));
   size_t width = 4;
   for (const Row& row : s.rows) width = std::max(width, printable(row.info.name).size());
   fmt::print("{:<{}}  {:<8} {:<18} {:<5} {:>12}\n", "name", width, "dtype", "shape", "codec", "stored bytes");
