@@ -15,6 +15,7 @@ namespace {
 struct Part {
   std::string_view prefix;  // of the tensors' names in the file
   NamedTensors Checkpoint::*tensors;
+  std::string_view name() const { return prefix.substr(0, prefix.size() - 1); }
 };
 constexpr std::array kParts{
     Part{io::kModelPart, &Checkpoint::model}, Part{"optimizer:", &Checkpoint::optimizer},
@@ -51,16 +52,15 @@ Checkpoint load_checkpoint(const std::string& path) { return detail::checkpoint_
 void load_parts(const Checkpoint& saved, const std::vector<PartLoad>& parts) {
   std::vector<StagedLoad> staged;
   std::string faults;
-  const auto names = [](const Part& part) { return part.prefix.substr(0, part.prefix.size() - 1); };
   for (const PartLoad& p : parts)
-    if (std::none_of(kParts.begin(), kParts.end(), [&](const Part& part) { return names(part) == p.name; }))
+    if (std::none_of(kParts.begin(), kParts.end(), [&](const Part& part) { return part.name() == p.name; }))
       faults += fmt::format("\n{}: is no part of a checkpoint", p.name);
   for (const Part& part : kParts) {
-    const std::string_view name = names(part);
     const bool wanted =
-        std::any_of(parts.begin(), parts.end(), [&](const PartLoad& p) { return p.name == name; });
+        std::any_of(parts.begin(), parts.end(), [&](const PartLoad& p) { return p.name == part.name(); });
     if (!wanted && part.tensors != &Checkpoint::history && !(saved.*part.tensors).empty())
-      faults += fmt::format("\n{}: its {} tensors have no place here", name, (saved.*part.tensors).size());
+      faults +=
+          fmt::format("\n{}: its {} tensors have no place here", part.name(), (saved.*part.tensors).size());
   }
   for (const PartLoad& part : parts) try {
       staged.push_back(part.stage());
