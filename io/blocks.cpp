@@ -97,6 +97,7 @@ Block block_of(Group group, Items& items, Extent& all) {
 
 Blocks blocks_of(const NamedTensors& tensors) {
   Items items;
+  items.reserve(tensors.size());
   ByView<ValuePtr> spread;
   for (const NamedTensor& t : tensors) items.push_back(item_of(t, spread));
   Blocks out;

@@ -1,9 +1,9 @@
 #include <varve/io/extent.h>
 
-#include <algorithm>
+#include <array>
 #include <cstdlib>
+#include <span>
 #include <utility>
-#include <vector>
 
 #include <varve/io/layout.h>
 
@@ -29,12 +29,16 @@ Extent extent_of(int64_t offset, int64_t size, const Shape& shape, const Strides
 
 bool is_nested(const Shape& shape, const Strides& strides) {
   if (numel(shape) == 0) return true;
-  std::vector<std::pair<int64_t, int64_t>> axes;  // step, size
-  for (int i = 0; i < shape.rank(); ++i)
-    if (shape[i] > 1) axes.emplace_back(std::abs(strides[i]), shape[i]);
-  std::sort(axes.begin(), axes.end());
+  std::array<std::pair<int64_t, int64_t>, kMaxRank> axes;  // step, size, by step
+  size_t count = 0;
+  for (int i = 0; i < shape.rank(); ++i) {
+    if (shape[i] <= 1) continue;
+    size_t at = count++;
+    for (; at > 0 && axes[at - 1].first > std::abs(strides[i]); --at) axes[at] = axes[at - 1];
+    axes[at] = {std::abs(strides[i]), shape[i]};
+  }
   int64_t reach = 0;
-  for (const auto& [step, size] : axes) {
+  for (const auto& [step, size] : std::span(axes).first(count)) {
     if (step <= reach) return false;
     reach += step * (size - 1);
   }

@@ -115,6 +115,7 @@ void add_groups(std::span<size_t> run, std::span<const ValuePtr> views,
 
 std::vector<std::span<const size_t>> sharing(std::span<const ValuePtr> views, std::vector<size_t>& order) {
   std::vector<Extent> extents;
+  extents.reserve(views.size());
   for (const ValuePtr& v : views) extents.push_back(extent_of(*v));
   order.resize(views.size());
   std::iota(order.begin(), order.end(), size_t{0});
