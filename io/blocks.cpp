@@ -36,10 +36,13 @@ ValuePtr item_of(const NamedTensor& named, ByView<ValuePtr>& spread) {
     if (!copy) copy = copied(v);
     return copy;
   }
-  const bool empty = tensor.numel() == 0;
-  return std::make_shared<const Value>(
-      Value{empty ? std::make_shared<Storage>(cpu_backend(), size_t{0}) : v.storage, empty ? 0 : v.offset,
-            v.dtype, v.shape, plain_strides(v.shape, v.strides)});
+  const Strides strides = plain_strides(v.shape, v.strides);
+  if (tensor.numel() == 0) {
+    auto storage = std::make_shared<Storage>(cpu_backend(), size_t{0});
+    return std::make_shared<const Value>(Value{std::move(storage), 0, v.dtype, v.shape, strides});
+  }
+  if (strides == v.strides) return tensor.value_ptr();
+  return std::make_shared<const Value>(Value{v.storage, v.offset, v.dtype, v.shape, strides});
 }
 
 // From the first byte of a group to its last, begun where every element is aligned.

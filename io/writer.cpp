@@ -123,13 +123,13 @@ std::vector<Pending> pending(const std::vector<Block>& blocks) {
   return out;
 }
 
-// How many chunks to prepare at once: as many as keep every thread busy, small ones by their number.
-size_t window_of(std::span<const Pending> chunks) {
+// How many chunks to prepare at once, in `tasks` of neighbours: as many as keep every thread busy, small ones
+// by their number.
+size_t window_of(std::span<const Pending> chunks, size_t tasks) {
   constexpr size_t kSmall = 64;
-  const size_t window = 4 * static_cast<size_t>(threads());
   size_t count = 0;
   for (uint64_t bytes = 0;
-       count < std::min(chunks.size(), kSmall * window) && (count < window || bytes < window * kChunkBytes);
+       count < std::min(chunks.size(), kSmall * tasks) && (count < tasks || bytes < tasks * kChunkBytes);
        ++count)
     bytes += chunks[count].plain.size();
   return count;
@@ -163,13 +163,15 @@ void write_storages(Output& out, Content& content) {
   std::vector<Pending> all = pending(content.blocks);
   Spares<ChunkCoder> coders;
   std::vector<Bytes> coded;  // of the chunks of a window
+  const size_t tasks = 4 * static_cast<size_t>(threads());
   for (std::span<Pending> left(all); !left.empty();) {
-    const std::span<Pending> now = left.first(window_of(left));
+    const std::span<Pending> now = left.first(window_of(left, tasks));
     left = left.subspan(now.size());
     coded.resize(std::max(coded.size(), now.size()));
-    cpu::parallel(static_cast<int64_t>(now.size()), [&](int64_t task) {
-      const auto i = static_cast<size_t>(task);
-      prepare(now[i], index, coders, coded[i]);
+    cpu::parallel(static_cast<int64_t>(tasks), [&](int64_t task) {
+      const size_t begin = now.size() * static_cast<size_t>(task) / tasks;
+      for (size_t i = begin; i < now.size() * static_cast<size_t>(task + 1) / tasks; ++i)
+        prepare(now[i], index, coders, coded[i]);
     });
     for (size_t i = 0; i < now.size(); ++i) {
       const Pending& p = now[i];
