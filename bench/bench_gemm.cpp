@@ -7,7 +7,6 @@
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
-#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <map>
@@ -16,50 +15,21 @@
 #include <type_traits>
 #include <vector>
 
+#include <varve/bench/cases.h>
 #include <varve/bench/level_peers.h>
+#include <varve/bench/limits.h>
 #include <varve/core/cpu/level.h>
 #include <varve/core/cpu/threads.h>
 #include <varve/varve.h>
 
 namespace {
 
-using Clock = std::chrono::steady_clock;
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-// Floating-point operations a second that `threads` threads reach together in registers: the best of five.
-template <class T>
-double peak(int threads) {
-  const auto burst = [] {
-    return std::is_same_v<T, float> ? bench::peers().fma_f32(20'000'000) : bench::peers().fma_f64(20'000'000);
-  };
-  double best = 0;
-  for (int round = 0; round < 5; ++round) {
-    const auto start = Clock::now();
-    std::vector<std::thread> others;
-    std::atomic<double> total = 0;
-    for (int t = 1; t < threads; ++t) others.emplace_back([&] { total = total + burst(); });
-    const double mine = burst();
-    for (std::thread& t : others) t.join();
-    best = std::max(best, mine * threads / seconds_since(start));
-  }
-  return best;
-}
-
 template <class T>
 double peak_once(int threads) {
   static std::map<int, double> known;
   const auto [entry, fresh] = known.emplace(threads, 0);
-  if (fresh) entry->second = peak<T>(threads);
+  if (fresh) entry->second = std::is_same_v<T, float> ? bench::peak_f32(threads) : bench::peak_f64(threads);
   return entry->second;
-}
-
-double median(std::vector<double> values) {
-  if (values.empty()) return 0;
-  std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2),
-                   values.end());
-  return values[values.size() / 2];
 }
 
 // The operands of a product, and both ways to compute it.
@@ -102,9 +72,10 @@ void gemm(benchmark::State& state, int64_t m, int64_t k, int64_t n, int threads)
   const int repeats = static_cast<int>(std::max(1.0, 5e8 / products.flops()));
   const auto seconds = [&](const auto& product) {
     product();  // wakes the threads: a processor that was idle may take a millisecond
-    const auto start = Clock::now();
-    for (int i = 0; i < repeats; ++i) product();
-    return seconds_since(start) / repeats;
+    const double taken = bench::seconds([&] {
+      for (int i = 0; i < repeats; ++i) product();
+    });
+    return taken / repeats;
   };
   // The threads of what ran before may still spin: those of OpenMP do for several milliseconds.
   const auto settle = [&] {
@@ -132,11 +103,11 @@ void gemm(benchmark::State& state, int64_t m, int64_t k, int64_t n, int threads)
     }
     state.ResumeTiming();
   }
-  const double rate = products.flops() / median(ours);
+  const double rate = products.flops() / bench::median(ours);
   state.counters["flops"] = rate;
   state.counters["of_peak"] = rate / limit;
-  state.counters["of_eigen"] = median(ratios);
-  state.counters["eigen_flops"] = products.flops() / median(theirs);
+  state.counters["of_eigen"] = bench::median(ratios);
+  state.counters["eigen_flops"] = products.flops() / bench::median(theirs);
 }
 
 void add(int64_t m, int64_t k, int64_t n, int threads) {

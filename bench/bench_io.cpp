@@ -10,16 +10,13 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <filesystem>
 #include <functional>
-#include <iostream>
-#include <map>
 #include <string>
 #include <vector>
 
+#include <varve/bench/cases.h>
 #include <varve/core/cpu/threads.h>
 #include <varve/io/durable.h>
 #include <varve/io/foreign/safetensors.h>
@@ -28,20 +25,9 @@
 #include "tests/io/crash/forwarding.h"
 
 using namespace varve;
+using bench::seconds;
 
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds(const std::function<void()>& f) {
-  const auto start = Clock::now();
-  f();
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
-double median(std::vector<double> values) {
-  std::nth_element(values.begin(), values.begin() + static_cast<ptrdiff_t>(values.size() / 2), values.end());
-  return values[values.size() / 2];
-}
 
 class Nowhere : public io::Sink {
  public:
@@ -53,14 +39,6 @@ class Unsynced : public test::Forwarding {
  public:
   Unsynced() : Forwarding(io::system_files()) {}
   int sync(int) override { return 0; }
-};
-
-struct Case {
-  std::string name;
-  double bytes;                         // that it reads or writes
-  std::function<double()> run;          // seconds
-  std::string ceiling{};                // the case that is its limit
-  std::function<std::string()> note{};  // what else there is to say
 };
 
 NamedTensors random_tensors(int count, const Shape& shape) {
@@ -86,12 +64,7 @@ class Bench {
   }
   void add_large();
 
-  const std::vector<Case>& cases() const { return cases_; }
-  const Case& find(const std::string& name) const {
-    for (const Case& c : cases_)
-      if (c.name == name) return c;
-    throw Error("bench_io: there is no case '" + name + "'");
-  }
+  const bench::Cases& cases() const { return cases_; }
 
  private:
   std::string path(const std::string& name) const { return (folder_ / name).string(); }
@@ -102,7 +75,7 @@ class Bench {
   void write_plainly(const std::string& file, const NamedTensors& state, bool synced) const;
 
   std::filesystem::path folder_;
-  std::vector<Case> cases_;
+  bench::Cases cases_{"GB/s"};
   Unsynced unsynced_;
 };
 
@@ -127,7 +100,7 @@ void Bench::add_states(const std::string& size, const NamedTensors& state) {
   const double bytes = bytes_of(state);
   const auto file = path(size + ".varve");
   const auto add = [&](const std::string& what, std::function<void()> f, const std::string& ceiling = "") {
-    cases_.push_back(
+    cases_.add(
         {what + "/" + size, bytes, [f] { return seconds(f); }, ceiling.empty() ? "" : ceiling + "/" + size});
   };
   io::write(file, container(state), {}, unsynced_);
@@ -164,7 +137,7 @@ void Bench::add_async() {
     saver->wait();
     return taken;
   };
-  cases_.push_back({"save_async/big", bytes_of(checkpoint->model), run, "copy/big"});
+  cases_.add({"save_async/big", bytes_of(checkpoint->model), run, "copy/big"});
 }
 
 // Weights that were trained: random ones code differently. A few steps of Adam on targets a random network
@@ -198,19 +171,17 @@ void Bench::add_codecs(DType dtype) {
     const auto coded = std::make_shared<const io::Bytes>(sink.take());
     const double ratio = static_cast<double>(coded->size()) / bytes;
     const std::string name = fmt::format("{}/{}", io::name_of(codec), name_of(dtype));
-    cases_.push_back({"encode_" + name, bytes,
-                      [=] {
-                        Nowhere out;
-                        return seconds([&] { io::write(out, content, {codec}); });
-                      },
-                      "", [=] { return fmt::format("{:.3f} of the bytes", ratio); }});
+    cases_.add({"encode_" + name, bytes,
+                [=] {
+                  Nowhere out;
+                  return seconds([&] { io::write(out, content, {codec}); });
+                },
+                "", [=] { return fmt::format("{:.3f} of the bytes", ratio); }});
     // What decoding costs, and what it costs into new memory, whose pages come on top.
-    cases_.push_back({"decode_" + name, bytes, [=] {
-                        return seconds([&] { io::Reader(io::from_memory(std::span(*coded))).verify(); });
-                      }});
-    cases_.push_back({"read_" + name, bytes, [=] {
-                        return seconds([&] { io::Reader(io::from_memory(std::span(*coded))).read(); });
-                      }});
+    cases_.add({"decode_" + name, bytes,
+                [=] { return seconds([&] { io::Reader(io::from_memory(std::span(*coded))).verify(); }); }});
+    cases_.add({"read_" + name, bytes,
+                [=] { return seconds([&] { io::Reader(io::from_memory(std::span(*coded))).read(); }); }});
   }
 }
 
@@ -222,73 +193,26 @@ void Bench::add_large() {
     for (int i = 0; i < 64; ++i) state.add(fmt::format("layers.{}.weight", i), zeros({40, 1024, 1024}));
     io::write(file, container(state), {}, unsynced_);
   }
-  cases_.push_back({"open_mapped/large", static_cast<double>(std::filesystem::file_size(file)),
-                    [=] { return seconds([&] { io::Reader(io::map_file(file)).map(); }); }});
-}
-
-void serve(const Bench& bench) {
-  for (std::string name; std::getline(std::cin, name);) {
-    if (name == "list") {
-      for (const Case& c : bench.cases()) fmt::print("{} {}\n", c.name, c.bytes);
-      fmt::print("\n");
-    } else {
-      fmt::print("{:.9f}\n", bench.find(name).run());
-    }
-    std::fflush(stdout);
-  }
-}
-
-// The median of five in a row where one takes milliseconds: a process that was elsewhere needs some to get up
-// to speed.
-double settled(const Case& c) {
-  constexpr double kShort = 0.02;
-  std::vector<double> times{c.run()};
-  while (times[0] < kShort && times.size() < 5) times.push_back(c.run());
-  return median(times);
-}
-
-void run(const Bench& bench, int rounds, const std::string& filter) {
-  std::map<std::string, std::vector<double>> times;
-  const auto wanted = [&](const Case& c) { return c.name.find(filter) != std::string::npos; };
-  for (int round = 0; round < rounds; ++round)
-    for (const Case& c : bench.cases()) {
-      if (!wanted(c)) continue;
-      times[c.name].push_back(settled(c));
-      if (!c.ceiling.empty()) times[c.name + " limit"].push_back(settled(bench.find(c.ceiling)));
-    }
-  fmt::print("{:24} {:>10} {:>8}  {}\n", "case", "ms", "GB/s", "of its ceiling (time of that over ours)");
-  for (const Case& c : bench.cases()) {
-    if (!wanted(c)) continue;
-    const double t = median(times[c.name]);
-    fmt::print("{:24} {:10.3f} {:8.2f}", c.name, t * 1e3, c.bytes / t / 1e9);
-    if (!c.ceiling.empty()) fmt::print("  {:.2f} of {}", median(times[c.name + " limit"]) / t, c.ceiling);
-    if (c.note) fmt::print("  {}", c.note());
-    fmt::print("\n");
-  }
+  cases_.add({"open_mapped/large", static_cast<double>(std::filesystem::file_size(file)),
+              [=] { return seconds([&] { io::Reader(io::map_file(file)).map(); }); }});
 }
 
 }  // namespace
 
 int main(int argc, char** argv) try {
   CLI::App app{"Saving and loading, beside what the machine could do"};
-  int rounds = 9, thread_count = threads();
-  std::string folder = (std::filesystem::temp_directory_path() / "varve-bench-io").string(), filter;
-  bool large = false, serving = false;
-  app.add_option("--rounds", rounds, "how often each case runs");
-  app.add_option("--threads", thread_count, "how many threads");
+  bench::Options options;
+  bench::add_options(app, options);
+  std::string folder = (std::filesystem::temp_directory_path() / "varve-bench-io").string();
+  bool large = false;
   app.add_option("--dir", folder, "where the files go; about 2 GB, and 10 more with --large");
-  app.add_option("--filter", filter, "only cases whose name has this in it");
   app.add_flag("--large", large, "also a file of 10 GB");
-  app.add_flag("--serve", serving, "time the cases whose names come on stdin");
   CLI11_PARSE(app, argc, argv);
-  set_threads(thread_count);
+  if (options.threads) set_threads(options.threads);
   std::filesystem::create_directories(folder);
   Bench bench(folder);
   if (large) bench.add_large();
-  if (serving)
-    serve(bench);
-  else
-    run(bench, rounds, filter);
+  bench.cases().run(options);
   return 0;
 } catch (const std::exception& e) {
   std::fprintf(stderr, "bench_io: %s\n", e.what());

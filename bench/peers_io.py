@@ -2,16 +2,11 @@
 """Saving and loading beside PyTorch, safetensors and ZipNN: every case in turn with its peer, round after round.
 
 Usage: peers_io.py BENCH_IO [--rounds N] [--threads N] [--json FILE] [--dir FOLDER]
-Ratios are medians of the peer's time over ours, in pairs run one after the other; each side of a pair is the median of
-REPEATS runs in a row, since a process that was asleep takes milliseconds to get up to speed, and memory that was given back
-takes a virtual machine longer to get again. No save syncs to the disk.
+No save syncs to the disk.
 """
 import argparse
-import json
 import os
 import platform
-import statistics
-import subprocess
 import tempfile
 import time
 from pathlib import Path
@@ -21,21 +16,7 @@ import safetensors.torch
 import torch
 import zipnn
 
-
-REPEATS = 5
-
-
-class Ours:
-    """bench_io --serve: runs a case when told its name and answers with the seconds."""
-
-    def __init__(self, program, folder, threads):
-        command = [program, "--serve", "--dir", folder, "--threads", str(threads)]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-    def __call__(self, case):
-        self.process.stdin.write(case + "\n")
-        self.process.stdin.flush()
-        return float(self.process.stdout.readline())
+from peers import Ours, compare, report
 
 
 def seconds(call):
@@ -44,12 +25,6 @@ def seconds(call):
     taken = time.perf_counter() - start
     del result
     return taken
-
-
-def settled(run):
-    """The median time of a few runs, begun when nothing that others wrote is left to be written."""
-    os.sync()
-    return statistics.median(run() for _ in range(REPEATS))
 
 
 def states():
@@ -94,23 +69,9 @@ def codec_peers(folder):
             yield f"read_{codec}/{ours}", "zipnn", lambda p=packer, d=packed: p.decompress(d), None
 
 
-def compare(ours, peers, rounds):
-    peers = list(peers)
-    times = [[] for _ in peers]
-    for _ in range(rounds):
-        for pairs, (case, _, call, _) in zip(times, peers):
-            pairs.append((settled(lambda: ours(case)), settled(lambda: seconds(call))))
-    for pairs, (case, peer, _, least) in zip(times, peers):
-        ratio = statistics.median(b / a for a, b in pairs)
-        yield {"case": case, "peer_name": peer, "ours": statistics.median(a for a, _ in pairs),
-               "peer": statistics.median(b for _, b in pairs), "ratio": ratio, "required": least}
-
-
-def show(rows):
-    print(f"{'case':20} {'peer':18} {'ours ms':>9} {'peer ms':>9} {'ratio':>7}  required")
-    for r in rows:
-        required = "" if r["required"] is None else f"{r['required']}{'' if r['ratio'] >= r['required'] else '  MISSED'}"
-        print(f"{r['case']:20} {r['peer_name']:18} {r['ours'] * 1e3:9.2f} {r['peer'] * 1e3:9.2f} {r['ratio']:7.2f}  {required}")
+def timed(peers):
+    for case, peer, call, least in peers:
+        yield case, peer, lambda call=call: seconds(call), least
 
 
 def main():
@@ -124,16 +85,14 @@ def main():
     torch.set_num_threads(options.threads)
     versions = {"torch": torch.__version__, "safetensors": safetensors.__version__, "numpy": numpy.__version__,
                 "python": platform.python_version()}
-    print(", ".join(f"{name} {version}" for name, version in versions.items()))
     with tempfile.TemporaryDirectory(dir=options.dir) as name:
         folder = Path(name)
-        both, single = (Ours(options.program, name, t) for t in (options.threads, 1))
+        both, single = (Ours(options.program, "--dir", name, "--threads", t) for t in (options.threads, 1))
         both("write/many")  # it has made its files
-        rows = list(compare(both, file_peers(folder), options.rounds))
-        rows += compare(single, codec_peers(folder), options.rounds)
-    show(rows)
-    if options.json:
-        Path(options.json).write_text(json.dumps({"versions": versions, "rows": rows}, indent=1) + "\n")
+        # os.sync: nothing that others wrote is left to be written.
+        rows = list(compare(both, timed(file_peers(folder)), options.rounds, os.sync))
+        rows += compare(single, timed(codec_peers(folder)), options.rounds, os.sync)
+    report(versions, rows, options.json)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,86 @@
+#include <fmt/format.h>
+#include <varve/bench/cases.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <iostream>
+#include <map>
+
+#include <varve/core/error.h>
+
+namespace bench {
+namespace {
+
+// The median of five in a row where one takes milliseconds: a process that was elsewhere needs some to get up
+// to speed.
+double settled(const Case& c) {
+  constexpr double kShort = 0.02;
+  std::vector<double> times{c.run()};
+  while (times[0] < kShort && times.size() < 5) times.push_back(c.run());
+  return median(times);
+}
+
+}  // namespace
+
+double seconds(const std::function<void()>& f) {
+  const auto start = std::chrono::steady_clock::now();
+  f();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+double median(std::vector<double> values) {
+  const auto middle = values.begin() + static_cast<ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
+
+void add_options(CLI::App& app, Options& options) {
+  app.add_option("--rounds", options.rounds, "how often each case runs");
+  app.add_option("--threads", options.threads, "how many threads")->check(CLI::Range(1, 1024));
+  app.add_option("--filter", options.filter, "only cases whose name has this in it");
+  app.add_flag("--serve", options.serve, "time the cases whose names come on stdin");
+}
+
+const Case& Cases::find(const std::string& name) const {
+  for (const Case& c : cases_)
+    if (c.name == name) return c;
+  throw varve::Error("bench: there is no case '" + name + "'");
+}
+
+void Cases::run(const Options& options) const { options.serve ? serve() : run_rounds(options); }
+
+void Cases::run_rounds(const Options& options) const {
+  std::map<std::string, std::vector<double>> times;
+  std::vector<const Case*> wanted;
+  for (const Case& c : cases_)
+    if (c.name.find(options.filter) != std::string::npos) wanted.push_back(&c);
+  for (int round = 0; round < options.rounds; ++round)
+    for (const Case* c : wanted) {
+      times[c->name].push_back(settled(*c));
+      if (!c->ceiling.empty()) times[c->name + " limit"].push_back(settled(find(c->ceiling)));
+    }
+  fmt::print("{:24} {:>10} {:>8}  {}\n", "case", "ms", rate_, "of its ceiling (time of that over ours)");
+  for (const Case* c : wanted) {
+    const double t = median(times[c->name]);
+    fmt::print("{:24} {:10.3f} {:8.2f}", c->name, t * 1e3, c->amount / t / 1e9);
+    if (!c->ceiling.empty()) fmt::print("  {:.2f} of {}", median(times[c->name + " limit"]) / t, c->ceiling);
+    if (c->note) fmt::print("  {}", c->note());
+    fmt::print("\n");
+  }
+}
+
+void Cases::serve() const {
+  for (std::string name; std::getline(std::cin, name);) {
+    if (name == "list") {
+      for (const Case& c : cases_) fmt::print("{} {}\n", c.name, c.amount);
+      fmt::print("\n");
+    } else {
+      fmt::print("{:.9f}\n", find(name).run());
+    }
+    std::fflush(stdout);
+  }
+}
+
+}  // namespace bench

@@ -1,0 +1,51 @@
+// Cases that are timed: each in turn with what limits it, or one by one when a program that also times peers
+// asks for them.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace CLI {
+class App;
+}
+
+namespace bench {
+
+double seconds(const std::function<void()>& f);
+double median(std::vector<double> values);
+
+struct Case {
+  std::string name;
+  double amount;                        // of what a run works on: bytes, or floating-point operations
+  std::function<double()> run;          // seconds
+  std::string ceiling{};                // the case that is its limit
+  std::function<std::string()> note{};  // what else there is to say
+};
+
+struct Options {
+  int rounds = 9, threads = 0;
+  std::string filter;
+  bool serve = false;
+};
+void add_options(CLI::App& app, Options& options);
+
+class Cases {
+ public:
+  // `rate`: what 1e9 of the cases' amount in a second is called.
+  explicit Cases(std::string rate) : rate_(std::move(rate)) {}
+  void add(Case c) { cases_.push_back(std::move(c)); }
+  // As asked for: every case whose name has the filter in it, round after round, and the medians printed; or
+  // those whose names come on stdin, each answered with its seconds.
+  void run(const Options& options) const;
+
+ private:
+  const Case& find(const std::string& name) const;
+  void run_rounds(const Options& options) const;
+  void serve() const;
+
+  std::string rate_;
+  std::vector<Case> cases_;
+};
+
+}  // namespace bench
