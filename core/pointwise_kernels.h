@@ -126,7 +126,7 @@ struct SgdUpdate {
 };
 
 // Adam (Kingma and Ba, arXiv:1412.6980) and AdamW (Loshchilov and Hutter, arXiv:1711.05101).
-// Inputs p, g, m, v, rate = lr / (1 - beta1^t), root = sqrt(1 - beta2^t), keep = 1 - lr decay; outputs p, m,
+// Inputs p, g, m, v, rate = lr / (1 - beta1^t), scale = 1 / sqrt(1 - beta2^t), keep = 1 - lr decay; outputs p, m,
 // v.
 struct AdamUpdate {
   static constexpr About kAbout{.name = "adam_update", .inputs = 7};
@@ -138,11 +138,11 @@ struct AdamUpdate {
     field("weight_decay", self.weight_decay);
   }
   template <class V>
-  VARVE_HD std::array<V, 3> value(V p, V g, V m, V v, V rate, V root, V keep) const {
+  VARVE_HD std::array<V, 3> value(V p, V g, V m, V v, V rate, V scale, V keep) const {
     g = g + weight_decay * p;
     m = m + (1.0 - beta1) * (g - m);
     v = beta2 * v + (1.0 - beta2) * (g * g);
-    return {keep * p - rate * m / (sqrt(v) / root + eps), m, v};
+    return {keep * p - rate * m / (sqrt(v) * scale + eps), m, v};
   }
 };
 

@@ -18,12 +18,12 @@ void BasicAdam<Options>::update(size_t group, const GroupState& state) const {
   // A parameter that never had a gradient has taken no step, and its rate is not used.
   const Tensor steps = maximum(state.steps, 1);
   const auto unbiased = [&](double beta) { return 1 - pow(beta, steps); };
-  const Tensor rates = state.lr / unbiased(o.beta1), roots = sqrt(unbiased(o.beta2));
+  const Tensor rates = state.lr / unbiased(o.beta1), scales = rsqrt(unbiased(o.beta2));
   const Tensor keep = 1 - state.lr * (Options::kDecoupled ? o.weight_decay : 0);
   for (size_t i = 0; i < state.parameters.size(); ++i) {
     const auto& [name, p, moments] = state.parameters[i];
     const auto at = static_cast<int64_t>(i);
-    if (p.grad().defined()) apply_op(rule, {p, p.grad(), moments[0], moments[1], rates[at], roots[at], keep});
+    if (p.grad().defined()) apply_op(rule, {p, p.grad(), moments[0], moments[1], rates[at], scales[at], keep});
   }
 }
 
