@@ -17,8 +17,8 @@ struct Tiles {
 int64_t round_up(int64_t value, int64_t step) { return (value + step - 1) / step * step; }
 
 // One tile while a product is small, 16 when it is large: enough to share out, few enough that packing each
-// tile's sides costs little. Rows go in multiples of 48 and columns of 64, so that the kernel's register
-// blocks (up to 24 x 32) come out whole.
+// tile's sides costs little. Sides are multiples of what the kernel's registers hold, and else as equal as
+// can be: the slowest thread counts.
 Tiles tiles_for(int64_t m, int64_t n, int64_t k) {
   const double work =
       static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k);  // multiply-adds
@@ -35,8 +35,8 @@ Tiles tiles_for(int64_t m, int64_t n, int64_t k) {
       break;
   }
   Tiles t{};
-  t.rows = std::min(m, round_up((m + down - 1) / down, 48));
-  t.columns = std::min(n, round_up((n + across - 1) / across, 64));
+  t.rows = std::min(m, round_up((m + down - 1) / down, 8));
+  t.columns = std::min(n, round_up((n + across - 1) / across, 16));
   t.down = (m + t.rows - 1) / t.rows;
   t.across = (n + t.columns - 1) / t.columns;
   return t;
