@@ -38,7 +38,10 @@ std::string lost_in(const std::string& path, const io::Container& container) {
     lost.push_back("its meta");
   }
   for (const io::Section& s : container.sections) lost.push_back(fmt::format("the section '{}'", s.name));
-  return fmt::format("{}", fmt::join(lost, ", "));
+  constexpr size_t kMost = 5;
+  const size_t more = lost.size() > kMost ? lost.size() - kMost : 0;
+  lost.resize(lost.size() - more);
+  return fmt::format("{}{}", fmt::join(lost, ", "), more ? fmt::format(" and {} others", more) : "");
 }
 
 void write_any(const std::string& path, io::Container container, io::Codec codec) {

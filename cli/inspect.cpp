@@ -77,13 +77,10 @@ io::Container described(const io::Reader& reader) {
   return out;
 }
 
-// The value that a section encodes, as the checkpoints' own does, else its bytes.
-io::Meta value_of(const io::Section& section) {
-  try {
-    return io::decode(section.bytes);
-  } catch (const Error&) {
-    return section.bytes;
-  }
+// What a checkpoint says of who saved it, else the bytes of a section that others may know.
+io::Meta value_of(const io::Section& section, const std::string& kind) {
+  if (kind != "checkpoint" || section.name != "saved_by") return section.bytes;
+  return io::decode(section.bytes);
 }
 
 Summary summary_of_varve(const io::SourcePtr& source, const Options& o) {
@@ -96,7 +93,7 @@ Summary summary_of_varve(const io::SourcePtr& source, const Options& o) {
             reader.meta(),
             {}};
   for (const io::Section& section : reader.sections())
-    s.sections.emplace_back(section.name, value_of(section));
+    s.sections.emplace_back(section.name, value_of(section, s.kind));
   for (io::TensorInfo& t : reader.tensors()) s.rows.push_back({std::move(t), {}});
   if (o.values || o.statistics) {
     reader.verify();

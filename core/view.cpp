@@ -15,6 +15,7 @@ bool is_contiguous(const View& view) {
 }
 
 bool is_broadcast(const View& view) {
+  if (view.numel() == 0) return false;
   for (int i = 0; i < view.rank(); ++i)
     if (view.strides[i] == 0 && view.shape[i] > 1) return true;
   return false;

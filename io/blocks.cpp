@@ -22,8 +22,9 @@ ValuePtr copied(const Value& v) {
   return copy;
 }
 
-// One without elements has memory of its own, for it shares none. One that repeats elements is spread out, so
-// that no file asks for more memory than it has bytes; `spread` has those that were.
+// One without elements has memory of its own, for it shares none. One whose axes do not nest, as where
+// elements are repeated, is spread out, so that no file asks for more memory than it has bytes; `spread` has
+// those.
 ValuePtr item_of(const NamedTensor& named, ByView<ValuePtr>& spread) {
   const auto& [name, tensor] = named;
   if (!tensor.defined()) throw Error(fmt::format("save: tensor '{}' is undefined; leave it out", name));

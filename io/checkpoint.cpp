@@ -8,6 +8,9 @@
 
 #include <varve/core/cpu/level.h>
 #include <varve/core/cpu/threads.h>
+#include <varve/core/ops/pointwise.h>
+#include <varve/core/ops/reduce.h>
+#include <varve/core/record.h>
 
 namespace varve {
 namespace {
@@ -24,6 +27,13 @@ constexpr std::array kParts{
 
 constexpr const char* kSavedBy = "saved_by";  // a section
 
+bool has_nan(const NamedTensors& tensors) {
+  const NoGrad guard;
+  return std::any_of(tensors.begin(), tensors.end(), [](const NamedTensor& t) {
+    return is_floating(t.tensor.dtype()) && sum(not_equal(t.tensor.detach(), t.tensor.detach())).item() > 0;
+  });
+}
+
 }  // namespace
 
 io::Container detail::container_of(const Checkpoint& checkpoint) {
@@ -32,7 +42,8 @@ io::Container detail::container_of(const Checkpoint& checkpoint) {
   file.meta = io::MetaMap{{"epoch", checkpoint.epoch},
                           {"step", checkpoint.step},
                           {"loss", checkpoint.loss},
-                          {"user", checkpoint.user}};
+                          {"user", checkpoint.user},
+                          {"nan", has_nan(checkpoint.model)}};
   // Not in the meta: the same state has one fingerprint, whoever saves it.
   const io::Meta saved_by =
       io::MetaMap{{"varve", VARVE_VERSION}, {"instructions", cpu::level()}, {"threads", threads()}};

@@ -10,11 +10,9 @@
 #include <cstdio>
 #include <filesystem>
 #include <set>
+#include <utility>
 
 #include <varve/core/graph.h>
-#include <varve/core/ops/pointwise.h>
-#include <varve/core/ops/reduce.h>
-#include <varve/core/record.h>
 #include <varve/io/durable.h>
 #include <varve/io/reader.h>
 #include <varve/io/snapshot.h>
@@ -38,14 +36,6 @@ std::optional<int64_t> step_in(std::string_view name) {
   return step;
 }
 
-bool has_nan(const io::Container& checkpoint) {
-  const NoGrad guard;
-  return std::any_of(checkpoint.tensors.begin(), checkpoint.tensors.end(), [](const NamedTensor& t) {
-    return t.name.starts_with(io::kModelPart) && is_floating(t.tensor.dtype()) &&
-           sum(not_equal(t.tensor.detach(), t.tensor.detach())).item() > 0;
-  });
-}
-
 }  // namespace
 
 CheckpointDirectory::CheckpointDirectory(std::string folder, CheckpointDirectoryOptions options)
@@ -67,12 +57,12 @@ CheckpointDirectory::CheckpointDirectory(std::string folder, CheckpointDirectory
 
 CheckpointDirectory::~CheckpointDirectory() {
   try {
+    wait();
+  } catch (const std::exception& e) {
     try {
-      wait();
-    } catch (const std::exception& e) {
       report(e.what());
+    } catch (...) {  // nothing may leave a destructor
     }
-  } catch (...) {  // the caller's report: nothing may leave a destructor
   }
 }
 
@@ -107,12 +97,11 @@ void CheckpointDirectory::wait() {
 
 void CheckpointDirectory::write(io::Container container, int64_t step) {
   if (step < 0) throw Error(fmt::format("checkpoints: step is {}; required is 0 or more", step));
-  container.meta.set("nan", has_nan(container));
   io::write(path_of(name_of_step(step)), container, options_.write, *options_.files);
   skipped_.erase(name_of_step(step));
   try {
     prune(step);
-  } catch (const Error& e) {  // not of the save, which is done
+  } catch (const std::exception& e) {  // not of the save, which is done
     report(
         fmt::format("step {} is saved, but which generations to remove cannot be seen: {}", step, e.what()));
   }
@@ -124,7 +113,7 @@ void CheckpointDirectory::prune(int64_t saved_step) {
   std::vector<Generation> whole;
   std::vector<std::pair<double, int64_t>> losses;
   const std::vector<Generation> all = generations();
-  if (!all.empty() && all[0].step > saved_step)
+  if (!all.empty() && all[0].step > saved_step && !std::exchange(told_of_later_, true))
     report(
         fmt::format("step {} was saved below {}, which resume_latest takes for the newest; remove what is "
                     "later if it is abandoned, or save to another folder",
@@ -157,8 +146,8 @@ std::optional<double> CheckpointDirectory::loss_of(const Generation& generation)
   try {
     const io::Reader file(options_.files->open(path_of(generation.name)));
     if (file.kind() != "checkpoint") return {};
-    const io::Meta* nan = file.meta().find("nan");  // not in what save_checkpoint wrote
-    return (nan ? nan->as_bool() : has_nan(file.read())) ? std::nan("") : file.meta().at("loss").as_double();
+    const io::Meta* nan = file.meta().find("nan");  // another's file may not say
+    return !nan || nan->as_bool() ? std::nan("") : file.meta().at("loss").as_double();
   } catch (const Error&) {
     return {};
   }

@@ -15,7 +15,7 @@ namespace varve {
 
 struct CheckpointDirectoryOptions {
   int keep_last = 3;  // the newest generations, at least one
-  int keep_best = 0;  // and those of the lowest loss; one whose loss or weights are NaN is never
+  int keep_best = 0;  // and those of the lowest loss; one whose loss or weights are NaN, or may be, is never
   io::WriteOptions write{};
   // Told what was skipped and why, what could not be removed, and of saves that are not the newest; by
   // default a line on stderr. Called by the thread of save_async too; the destructor drops what it throws.
@@ -66,6 +66,7 @@ class VARVE_API CheckpointDirectory {
   std::string folder_;
   CheckpointDirectoryOptions options_;
   std::set<std::string> skipped_;  // what resume_latest found not to be whole
+  bool told_of_later_ = false;     // generations than what is saved
   std::future<void> running_;
 };
 

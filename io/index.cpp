@@ -194,8 +194,7 @@ void add_tensors(ByteReader in, Index& index) {
   for (size_t i = 0; i < index.storages.size(); ++i) {
     const StorageEntry& s = index.storages[i];
     if (!s.used) throw Error(fmt::format("storage {} is no tensor's", i));
-    if (!s.carried && (s.reached.low >= std::max<int64_t>(s.largest, 1) ||
-                       static_cast<uint64_t>(s.reached.high) != s.bytes))
+    if (!s.carried && (s.reached.low >= s.largest || static_cast<uint64_t>(s.reached.high) != s.bytes))
       throw Error(fmt::format("storage {}: its tensors reach from byte {} to {} of {}", i, s.reached.low,
                               s.reached.high, s.bytes));
   }
@@ -215,6 +214,16 @@ void read_meta(std::span<const std::byte> body, Index& index) {
 }
 
 }  // namespace
+
+std::string Index::users(size_t storage) const {
+  constexpr int kMost = 5;
+  std::string names;
+  int count = 0;
+  for (const TensorEntry& t : tensors)
+    if (t.storage == storage && ++count <= kMost)
+      names += fmt::format("{}'{}'", names.empty() ? "" : ", ", t.name);
+  return count <= kMost ? names : fmt::format("{} and {} others", names, count - kMost);
+}
 
 uint64_t Index::critical_features() const {
   uint64_t bits = 0;

@@ -56,6 +56,8 @@ struct VARVE_API Index {
   std::vector<Section> sections;                    // that are kept
   std::unordered_map<std::string, size_t> by_name;  // which of the tensors; filled by decode_index
 
+  // The names of the tensors that use a storage, or of the first of them, for messages.
+  std::string users(size_t storage) const;
   uint64_t critical_features() const;
   // Where the storages end when laid out one after the other; sets their offsets.
   uint64_t lay_out();

@@ -14,17 +14,18 @@
 namespace varve::io {
 namespace {
 
-// All tasks; once one finds damage the rest is left, and they run again in order until the first does.
+// All tasks; once one fails the rest is left, and where it found damage they run again in order until the
+// first does.
 template <class Task>
 void parallel_in_order(size_t count, const Task& task) {
-  std::atomic<bool> damaged = false;
+  std::atomic<bool> failed = false;
   try {
     cpu::parallel(static_cast<int64_t>(count), [&](int64_t i) {
-      if (damaged) return;
+      if (failed) return;
       try {
         task(static_cast<size_t>(i));
-      } catch (const FormatError&) {
-        damaged = true;
+      } catch (...) {
+        failed = true;
         throw;
       }
     });
@@ -41,20 +42,10 @@ Tensor tensor_of(const TensorEntry& t, const std::shared_ptr<Storage>& storage) 
       Value{storage, t.offset, *info_of(t.element)->dtype, t.shape, t.strides}));
 }
 
-std::string Loading::users(size_t storage) const {
-  constexpr int kMost = 5;
-  std::string names;
-  int count = 0;
-  for (const TensorEntry& t : index_.tensors)
-    if (t.storage == storage && ++count <= kMost)
-      names += fmt::format("{}'{}'", names.empty() ? "" : ", ", t.name);
-  return count <= kMost ? names : fmt::format("{} and {} others", names, count - kMost);
-}
-
 void Loading::damaged(const Chunk& chunk, const std::string& found) const {
-  throw FormatError(
-      source_.name(), chunk.offset,
-      fmt::format("{} bytes {}; damaged is: {}", chunk.record->stored_bytes, found, users(chunk.storage)));
+  throw FormatError(source_.name(), chunk.offset,
+                    fmt::format("{} bytes {}; damaged is: {}", chunk.record->stored_bytes, found,
+                                index_.users(chunk.storage)));
 }
 
 std::vector<Loading::Chunk> Loading::chunks(std::span<const size_t> wanted) const {

@@ -35,8 +35,6 @@ class Loading {
   }
   // The zeros between the storages, up to the index, and before it.
   void check_padding(uint64_t index_offset) const;
-  // Names the tensors that use a storage, for messages.
-  std::string users(size_t storage) const;
 
  private:
   struct Chunk {

@@ -13,7 +13,7 @@ class Scratch {
   // That many bytes, of any values; what was taken before is gone.
   std::span<std::byte> take(size_t bytes) {
     if (bytes > size_) {
-      memory_.reset();
+      memory_.reset(), size_ = 0;  // what follows may throw
       memory_ = std::make_unique_for_overwrite<std::byte[]>(bytes);
       size_ = bytes;
     }

@@ -74,12 +74,19 @@ class Classes {
 Classes swept(std::span<const size_t> run, std::span<const ValuePtr> views) {
   std::vector<Rows> rows;
   for (const size_t i : run) rows.emplace_back(*views[i]);
-  std::vector<size_t> heap(run.size());  // of those with rows left, the one that begins first on top
-  std::iota(heap.begin(), heap.end(), size_t{0});
+  Classes classes(run.size());
+  std::vector<size_t> heap;  // of those with rows left, the one that begins first on top
+  ByView<size_t> first;      // one view is swept once, whatever its names
+  for (size_t k = 0; k < run.size(); ++k) {
+    const auto [same, is_new] = first.try_emplace(views[run[k]].get(), k);
+    if (is_new)
+      heap.push_back(k);
+    else
+      classes.join(same->second, k);
+  }
   const auto later = [&](size_t a, size_t b) { return rows[a].begin() > rows[b].begin(); };
   std::make_heap(heap.begin(), heap.end(), later);
-  Classes classes(run.size());
-  size_t last = heap.front();  // to end
+  size_t last = heap.front();  // to end: all rows that reach as far as the next one are joined to its view
   int64_t end = rows[last].begin();
   while (!heap.empty() && classes.left() > 1) {
     std::pop_heap(heap.begin(), heap.end(), later);

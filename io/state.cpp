@@ -104,6 +104,7 @@ NamedTensors wanted_of(const io::Reader& file, const std::unordered_map<std::str
     if (!now.found.fits(tensor.spec(), cast)) continue;
     const auto [owner, is_new] = first.emplace(&tensor.value(), &now);
     if (is_new) {
+      require_writable(name, tensor);
       wanted.add(now.in_file.name, tensor);
     } else if (const Member& before = *owner->second; !before.is_at(now)) {
       const NamedTensors both = file.read(std::array{before.in_file.name, now.in_file.name});

@@ -22,20 +22,21 @@ using Cuts = std::set<std::pair<uint32_t, uint32_t>>;  // (call, input), or (kRe
 Cuts cuts_of(const SizedGraph& sized, const Tensors& outputs, const Tensors& in) {
   Tensors captured;
   for (const Graph::Captured& c : sized.graph.captured) captured.push_back(c.tensor);
-  std::unordered_map<const Node*, uint32_t> call_of;
+  // It owns the nodes: one that died would lend its address to a later one.
+  std::unordered_map<std::shared_ptr<const Node>, uint32_t> call_of;
   const Tensors replayed = sized.run(in, captured, [&](size_t c, const Tensors& results) {
     for (const Tensor& t : results)
-      if (t.edge()) call_of.emplace(t.edge().node.get(), static_cast<uint32_t>(c));
+      if (t.edge()) call_of.emplace(t.edge().node, static_cast<uint32_t>(c));
   });
   Cuts cuts;
   std::unordered_set<const Node*> seen;
-  std::vector<std::pair<const Node*, const Node*>> open;  // f's node, the replay's
+  std::vector<std::pair<const Node*, std::shared_ptr<const Node>>> open;  // f's node, the replay's
   const auto compare = [&](const Edge& original, const Edge& replay, uint32_t call, size_t i) {
     if (!replay || original.node == replay.node) return;
     if (!original)
       cuts.emplace(call, static_cast<uint32_t>(i));
     else if (seen.insert(replay.node.get()).second)
-      open.emplace_back(original.node.get(), replay.node.get());
+      open.emplace_back(original.node.get(), replay.node);
   };
   for (size_t i = 0; i < outputs.size(); ++i) compare(outputs[i].edge(), replayed[i].edge(), kResult, i);
   while (!open.empty()) {

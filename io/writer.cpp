@@ -135,15 +135,26 @@ size_t window_of(std::span<const Pending> chunks, size_t tasks) {
   return count;
 }
 
+// Neighbours cut into about `most` tasks of equal bytes.
+std::vector<std::span<Pending>> tasks_of(std::span<Pending> chunks, size_t most) {
+  uint64_t total = 0, bytes = 0;
+  for (const Pending& p : chunks) total += p.plain.size();
+  std::vector<std::span<Pending>> tasks;
+  for (size_t i = 0, begin = 0; i < chunks.size(); ++i) {
+    bytes += chunks[i].plain.size();
+    if (bytes < total / most && i + 1 < chunks.size()) continue;
+    tasks.push_back(chunks.subspan(begin, i + 1 - begin));
+    begin = i + 1, bytes = 0;
+  }
+  return tasks;
+}
+
 // Sums and codes a chunk; `coded` is left empty where it is stored as it is.
 void prepare(Pending& p, const Index& index, Spares<ChunkCoder>& coders, Bytes& coded) {
   const StorageEntry& s = index.storages[p.storage];
-  if (const auto fault = fault_in(s, p.at, p.plain); !fault.empty()) {
-    const auto user = std::find_if(index.tensors.begin(), index.tensors.end(),
-                                   [&](const TensorEntry& t) { return t.storage == p.storage; });
+  if (const auto fault = fault_in(s, p.at, p.plain); !fault.empty())
     throw Error(
-        fmt::format("save: the bytes of tensor '{}' {}; nothing else can be stored", user->name, fault));
-  }
+        fmt::format("save: the bytes of {} {}; nothing else can be stored", index.users(p.storage), fault));
   p.record.checksum = p.record.stored_checksum = checksum(p.plain);
   p.record.stored_bytes = p.plain.size();
   coded.clear();
@@ -163,15 +174,15 @@ void write_storages(Output& out, Content& content) {
   std::vector<Pending> all = pending(content.blocks);
   Spares<ChunkCoder> coders;
   std::vector<Bytes> coded;  // of the chunks of a window
-  const size_t tasks = 4 * static_cast<size_t>(threads());
+  const size_t most = 4 * static_cast<size_t>(threads());
   for (std::span<Pending> left(all); !left.empty();) {
-    const std::span<Pending> now = left.first(window_of(left, tasks));
+    const std::span<Pending> now = left.first(window_of(left, most));
     left = left.subspan(now.size());
     coded.resize(std::max(coded.size(), now.size()));
-    cpu::parallel(static_cast<int64_t>(tasks), [&](int64_t task) {
-      const size_t begin = now.size() * static_cast<size_t>(task) / tasks;
-      for (size_t i = begin; i < now.size() * static_cast<size_t>(task + 1) / tasks; ++i)
-        prepare(now[i], index, coders, coded[i]);
+    const std::vector<std::span<Pending>> tasks = tasks_of(now, most);
+    cpu::parallel(static_cast<int64_t>(tasks.size()), [&](int64_t task) {
+      for (Pending& p : tasks[static_cast<size_t>(task)])
+        prepare(p, index, coders, coded[static_cast<size_t>(&p - now.data())]);
     });
     for (size_t i = 0; i < now.size(); ++i) {
       const Pending& p = now[i];

@@ -9,6 +9,7 @@
 
 #include <varve/core/cpu/threads.h>
 #include <varve/core/ops/views.h>
+#include <varve/io/checkpoint_directory.h>
 #include <varve/io/reader.h>
 #include <varve/io/state.h>
 
@@ -118,6 +119,8 @@ TEST_CASE("one state has one fingerprint, whoever saves it, and the file says wh
   }
   set_threads(before);
   CHECK(prints[0] == prints[1]);
+  CheckpointDirectory(folder / "d").save(c);
+  CHECK(io::Reader(folder / "d/checkpoint-000000000000.varve").fingerprint() == prints[0]);
   io::Container file = io::read(folder / "c");
   file.sections[0].bytes.pop_back();
   io::write(folder / "c", file);

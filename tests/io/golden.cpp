@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <varve/core/ops/reduce.h>
+#include <varve/io/state.h>
 
 #include "tests/fixture.h"
 #include "tests/io/golden/contents.h"
@@ -93,16 +94,28 @@ TEST_CASE("version 1: every op gives what it gave") {
 }
 
 TEST_CASE("version 1: a checkpoint") {
-  const Checkpoint found = load_checkpoint(path_of("checkpoint")), expected = golden::checkpoint();
-  CHECK(found.epoch == expected.epoch);
-  CHECK(found.step == expected.step);
-  CHECK(found.loss == expected.loss);
-  CHECK(found.user == expected.user);
-  CHECK(found.saved_by.is_null());  // it lies in the meta there, which is passed over
-  check_same(found.model, expected.model);
-  check_same(found.optimizer, expected.optimizer);
-  check_same(found.loader, expected.loader);
-  check_same(found.random, expected.random);
-  check_same(found.schedule, expected.schedule);
-  check_same(found.history, expected.history);
+  for (const char* name : {"checkpoint", "checkpoint_2"}) {
+    const Checkpoint found = load_checkpoint(path_of(name)), expected = golden::checkpoint();
+    CHECK(found.epoch == expected.epoch);
+    CHECK(found.step == expected.step);
+    CHECK(found.loss == expected.loss);
+    CHECK(found.user == expected.user);
+    check_same(found.model, expected.model);
+    check_same(found.optimizer, expected.optimizer);
+    check_same(found.loader, expected.loader);
+    check_same(found.random, expected.random);
+    check_same(found.schedule, expected.schedule);
+    check_same(found.history, expected.history);
+  }
+  CHECK(load_checkpoint(path_of("checkpoint")).saved_by.is_null());  // it is in the meta, and passed over
+  CHECK(load_checkpoint(path_of("checkpoint_2")).saved_by.at("varve").as_string() == "0.1.0");
+}
+
+TEST_CASE("version 1: views") {
+  const NamedTensors found = load(path_of("views"));
+  check_same(found, golden::views());
+  CHECK(share(found.find("bytes"), found.find("numbers")));
+  CHECK(share(found.find("spread"), found.find("spread too")));
+  CHECK_FALSE(share(found.find("left"), found.find("right")));
+  CHECK(fingerprint_of("views") == "ddb08e53bf54e62d17ffff991817c770");
 }

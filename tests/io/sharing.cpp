@@ -94,6 +94,12 @@ TEST_CASE("views are in one group if they share a byte, directly or by way of ot
   CHECK(several > 200);
 }
 
+TEST_CASE("names of one view are one, and meet nobody by being many") {
+  const Tensor table = zeros({100, 3});
+  const auto column = [&](int64_t i) { return slice(table, 1, i, i + 1).value_ptr(); };
+  CHECK(found({column(0), column(1), column(0), column(1), column(2)}) == Groups{{0, 2}, {1, 3}, {4}});
+}
+
 TEST_CASE("views of different memory share nothing") {
   const Tensor a = zeros({3}), b = zeros({3});
   CHECK(found({a.value_ptr(), b.value_ptr(), a.value_ptr()}) == Groups{{0, 2}, {1}});

@@ -56,6 +56,19 @@ TEST_CASE("a graph stops gradients where the function does") {
   check([](const Tensors& in) { return Tensors{logsumexp(unsqueeze(in[0], 1) * 2.0, {1})}; }, 2);
 }
 
+TEST_CASE("a value that only a running statistic takes moves no stop elsewhere") {
+  const Tensor running = zeros({}, DType::f64);
+  const Function f = [&](const Tensors& in) {
+    const Tensor h = in[0] * 2.0;
+    no_grad([&] { running.assign(running * 0.5 + sum(h) * 0.5); });
+    return Tensors{h.detach() * exp(in[0])};
+  };
+  SizedGraph graph = trace_sizes(f, {zeros({2}, DType::f64)});
+  keep_stops(graph, f);
+  CHECK(stops_in(graph.graph) == 1);
+  CHECK(gradient([&](const Tensors& in) { return graph.run(in, {running}); }) == gradient(f));
+}
+
 TEST_CASE("an output may be cut off as a whole, and sizes still follow the batch") {
   const Function f = [](const Tensors& in) {
     const Tensor shifted = in[0] * in[0].detach() + ones(in[0].shape(), DType::f64);

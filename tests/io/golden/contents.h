@@ -66,6 +66,17 @@ inline io::Container tensors() {
   return c;
 }
 
+// Views of several dtypes in one memory, the first at no multiple of the largest; one that repeats elements;
+// one view under two names; slices that share no byte.
+inline NamedTensors views() {
+  const Tensor numbers = values({16}), table = values({4, 6});
+  const Value& v = numbers.value();
+  const Tensor bytes(std::make_shared<const Value>(Value{v.storage, v.offset + 5, DType::u8, {6}, {1}}));
+  const Tensor spread = expand(slice(values({9}), 0, 0, 9, 3), {2, 3});
+  return {{"bytes", bytes},       {"numbers", slice(numbers, 0, 2, 6)}, {"spread", spread},
+          {"spread too", spread}, {"left", slice(table, 1, 0, 2)},      {"right", slice(table, 1, 4, 6)}};
+}
+
 // A layer with dropout, a running mean, and a weight under two names.
 struct Net {
   Tensor weight = values({6, 4}).set_requires_grad(), alias = weight;

@@ -81,7 +81,8 @@ int main(int argc, char** argv) try {
   io::write(folder + "/tensors_none.varve", uncoded);
   make_model(folder + "/model", golden::Net(), golden::net_input(), io::Codec::none);
   make_model(folder + "/ops", EveryOp(), golden::values({2}), io::Codec::zstd);
-  save_checkpoint(folder + "/checkpoint.varve", golden::checkpoint());
+  save_checkpoint(folder + "/checkpoint_2.varve", golden::checkpoint());  // 1 has saved_by in its meta
+  save(folder + "/views.varve", golden::views());
   return 0;
 } catch (const std::exception& e) {
   std::fprintf(stderr, "make_golden: %s\n", e.what());
