@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdint>
 #include <cstdlib>
 #include <new>
 
@@ -23,6 +24,7 @@ void raise(std::atomic<size_t>& most, size_t to) {
 void* noted(size_t bytes, size_t alignment = alignof(std::max_align_t)) {
   ++allocations.count;
   raise(allocations.largest, bytes);
+  if (bytes > PTRDIFF_MAX) return nullptr;  // not worth asking for, and the sanitizer would end the program
   return std::aligned_alloc(alignment, (std::max<size_t>(bytes, 1) + alignment - 1) / alignment * alignment);
 }
 void* noted_or_throw(size_t bytes, size_t alignment = alignof(std::max_align_t)) {
