@@ -48,6 +48,10 @@ void* operator new(size_t bytes, const std::nothrow_t&) noexcept {
   allocations.live += ::malloc_usable_size(memory);
   return memory;
 }
+// Those of arrays call the others, unless a sanitizer has its own.
+void* operator new[](size_t bytes) { return noted_or_throw(bytes); }
+void operator delete[](void* p) noexcept { given_back(p); }
+void operator delete[](void* p, size_t) noexcept { given_back(p); }
 void operator delete(void* p) noexcept { given_back(p); }
 void operator delete(void* p, size_t) noexcept { given_back(p); }
 void operator delete(void* p, std::align_val_t) noexcept { given_back(p); }
