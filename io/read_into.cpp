@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <numeric>
 #include <utility>
 #include <vector>
@@ -78,25 +79,22 @@ void copy_part(const Pieces& t, uint64_t at, std::span<const std::byte> chunk) {
 // How the copies are done: in pieces, in any order and by all threads, or one after the other, from storages
 // in memory, where the file has gaps or several write to one place.
 struct Ways {
-  std::vector<std::vector<Pieces>> pieces;  // by storage
+  std::map<size_t, std::vector<Pieces>> pieces;  // by storage
   std::vector<Copy> whole;
-  std::vector<size_t> in_pieces, in_memory;  // storages
 };
 
-Ways ways_of(const std::vector<Copy>& copies, size_t storages) {
+Ways ways_of(const std::vector<Copy>& copies) {
   Ways out;
-  out.pieces.resize(storages);
   std::vector<ValuePtr> targets;
   for (const Copy& c : copies) targets.push_back(c.to.value_ptr());
   std::vector<size_t> order;
   std::vector<bool> alone(copies.size());
   for (const auto group : sharing(targets, order)) alone[group[0]] = group.size() == 1;
   for (size_t i = 0; i < copies.size(); ++i) {
-    const size_t storage = copies[i].from->storage;
     if (Pieces pieces(copies[i]); alone[i] && pieces.are_dense())
-      out.pieces[storage].push_back(std::move(pieces)), out.in_pieces.push_back(storage);
+      out.pieces[copies[i].from->storage].push_back(std::move(pieces));
     else
-      out.whole.push_back(copies[i]), out.in_memory.push_back(storage);
+      out.whole.push_back(copies[i]);
   }
   return out;
 }
@@ -117,12 +115,15 @@ void Reader::read_into(const NamedTensors& targets) const {
     wanted.push_back(from.storage);
   }
   const Loading loading(*source_, *index_);
-  const Ways ways = ways_of(copies, index_->storages.size());
+  const Ways ways = ways_of(copies);
+  std::vector<size_t> cut, kept;  // storages
+  for (const auto& [storage, pieces] : ways.pieces) cut.push_back(storage);
+  for (const Copy& c : ways.whole) kept.push_back(c.from->storage);
   loading.verify(wanted);
-  const auto storages = loading.storages(ways.in_memory);
+  const auto storages = loading.storages(kept);
   // From here on only a source that fails to be read again can do harm.
-  loading.each_chunk(ways.in_pieces, [&](size_t storage, uint64_t at, std::span<const std::byte> chunk) {
-    for (const Pieces& p : ways.pieces[storage]) copy_part(p, at, chunk);
+  loading.each_chunk(cut, [&](size_t storage, uint64_t at, std::span<const std::byte> chunk) {
+    for (const Pieces& p : ways.pieces.at(storage)) copy_part(p, at, chunk);
   });
   for (const Copy& c : ways.whole)
     cpu_backend().copy(tensor_of(*c.from, storages[c.from->storage]).view(), c.to.view());
