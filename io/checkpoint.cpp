@@ -27,13 +27,6 @@ constexpr std::array kParts{
 
 constexpr const char* kSavedBy = "saved_by";  // a section
 
-bool has_nan(const NamedTensors& tensors) {
-  const NoGrad guard;
-  return std::any_of(tensors.begin(), tensors.end(), [](const NamedTensor& t) {
-    return is_floating(t.tensor.dtype()) && sum(not_equal(t.tensor.detach(), t.tensor.detach())).item() > 0;
-  });
-}
-
 }  // namespace
 
 io::Container detail::container_of(const Checkpoint& checkpoint) {
@@ -42,8 +35,7 @@ io::Container detail::container_of(const Checkpoint& checkpoint) {
   file.meta = io::MetaMap{{"epoch", checkpoint.epoch},
                           {"step", checkpoint.step},
                           {"loss", checkpoint.loss},
-                          {"user", checkpoint.user},
-                          {"nan", has_nan(checkpoint.model)}};
+                          {"user", checkpoint.user}};
   // Not in the meta: the same state has one fingerprint, whoever saves it.
   const io::Meta saved_by =
       io::MetaMap{{"varve", VARVE_VERSION}, {"instructions", cpu::level()}, {"threads", threads()}};
@@ -54,8 +46,19 @@ io::Container detail::container_of(const Checkpoint& checkpoint) {
   return file;
 }
 
+void detail::say_nan(io::Container& checkpoint) {
+  const NoGrad guard;
+  const auto has_nan = [](const NamedTensor& t) {
+    return t.name.starts_with(io::kModelPart) && is_floating(t.tensor.dtype()) &&
+           sum(not_equal(t.tensor.detach(), t.tensor.detach())).item() > 0;
+  };
+  checkpoint.meta.set("nan", std::any_of(checkpoint.tensors.begin(), checkpoint.tensors.end(), has_nan));
+}
+
 void save_checkpoint(const std::string& path, const Checkpoint& checkpoint, const io::WriteOptions& options) {
-  io::write(path, detail::container_of(checkpoint), options);
+  io::Container file = detail::container_of(checkpoint);
+  detail::say_nan(file);
+  io::write(path, file, options);
 }
 
 Checkpoint load_checkpoint(const std::string& path) { return detail::checkpoint_of(path, io::read(path)); }

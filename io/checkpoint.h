@@ -42,7 +42,9 @@ VARVE_API void load_parts(const Checkpoint& saved, const std::vector<PartLoad>& 
 namespace detail {
 // The checkpoint in a container read from `path`, which messages name.
 VARVE_API Checkpoint checkpoint_of(const std::string& path, io::Container file);
+// All but whether the model has a NaN, which takes a look at every value and is said by say_nan.
 VARVE_API io::Container container_of(const Checkpoint& checkpoint);
+VARVE_API void say_nan(io::Container& checkpoint);
 }  // namespace detail
 
 }  // namespace varve

@@ -97,6 +97,7 @@ void CheckpointDirectory::wait() {
 
 void CheckpointDirectory::write(io::Container container, int64_t step) {
   if (step < 0) throw Error(fmt::format("checkpoints: step is {}; required is 0 or more", step));
+  detail::say_nan(container);
   io::write(path_of(name_of_step(step)), container, options_.write, *options_.files);
   skipped_.erase(name_of_step(step));
   try {
