@@ -13,7 +13,7 @@ class App;
 namespace bench {
 
 double seconds(const std::function<void()>& f);
-double median(std::vector<double> values);
+double median(std::vector<double> values);  // 0 of none
 
 struct Case {
   std::string name;

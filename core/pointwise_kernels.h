@@ -126,8 +126,8 @@ struct SgdUpdate {
 };
 
 // Adam (Kingma and Ba, arXiv:1412.6980) and AdamW (Loshchilov and Hutter, arXiv:1711.05101).
-// Inputs p, g, m, v, rate = lr / (1 - beta1^t), scale = 1 / sqrt(1 - beta2^t), keep = 1 - lr decay; outputs p, m,
-// v.
+// Inputs p, g, m, v, rate = lr / (1 - beta1^t), scale = 1 / sqrt(1 - beta2^t), keep = 1 - lr decay; outputs
+// p, m, v.
 struct AdamUpdate {
   static constexpr About kAbout{.name = "adam_update", .inputs = 7};
   double beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weight_decay = 0;

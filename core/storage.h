@@ -58,7 +58,7 @@ using ValuePtr = std::shared_ptr<const Value>;
 // Whether they show the same elements of one memory in the same way.
 VARVE_API bool same_view(const Value& a, const Value& b);
 
-// What is kept for each view, whichever values show it.
+// What is kept for each view, whichever values show it; whoever fills it keeps the values.
 struct ViewHash {
   size_t operator()(const Value* v) const {
     return std::hash<const void*>()(v->storage.get()) ^ std::hash<int64_t>()(v->offset);

@@ -23,7 +23,8 @@ void BasicAdam<Options>::update(size_t group, const GroupState& state) const {
   for (size_t i = 0; i < state.parameters.size(); ++i) {
     const auto& [name, p, moments] = state.parameters[i];
     const auto at = static_cast<int64_t>(i);
-    if (p.grad().defined()) apply_op(rule, {p, p.grad(), moments[0], moments[1], rates[at], scales[at], keep});
+    if (p.grad().defined())
+      apply_op(rule, {p, p.grad(), moments[0], moments[1], rates[at], scales[at], keep});
   }
 }
 
