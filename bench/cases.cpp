@@ -22,6 +22,11 @@ double settled(const Case& c) {
   return median(times);
 }
 
+std::string duration(double seconds) {
+  if (seconds < 1e-6) return fmt::format("{:.0f} ns", seconds * 1e9);
+  return seconds < 1e-3 ? fmt::format("{:.2f} us", seconds * 1e6) : fmt::format("{:.3f} ms", seconds * 1e3);
+}
+
 }  // namespace
 
 double seconds(const std::function<void()>& f) {
@@ -30,12 +35,15 @@ double seconds(const std::function<void()>& f) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-double median(std::vector<double> values) {
+double quantile(std::vector<double> values, double q) {
   if (values.empty()) return 0;
-  const auto middle = values.begin() + static_cast<ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
+  const auto count = static_cast<double>(values.size());
+  const auto at = values.begin() + static_cast<ptrdiff_t>(std::min(count * q, count - 1));
+  std::nth_element(values.begin(), at, values.end());
+  return *at;
 }
+
+double median(std::vector<double> values) { return quantile(std::move(values), 0.5); }
 
 void add_options(CLI::App& app, Options& options) {
   app.add_option("--rounds", options.rounds, "how often each case runs");
@@ -62,11 +70,15 @@ void Cases::run_rounds(const Options& options) const {
       times[c->name].push_back(settled(*c));
       if (!c->ceiling.empty()) times[c->name + " limit"].push_back(settled(find(c->ceiling)));
     }
-  fmt::print("{:24} {:>10} {:>8}  {}\n", "case", "ms", rate_, "of its ceiling (time of that over ours)");
+  fmt::print("{:24} {:>12} {:>8}  {}\n", "case", "time", rate_, "of its ceiling (our rate over that one's)");
   for (const Case* c : wanted) {
     const double t = median(times[c->name]);
-    fmt::print("{:24} {:10.3f} {:8.2f}", c->name, t * 1e3, c->amount / t / 1e9);
-    if (!c->ceiling.empty()) fmt::print("  {:.2f} of {}", median(times[c->name + " limit"]) / t, c->ceiling);
+    fmt::print("{:24} {:>12}", c->name, duration(t));
+    if (c->amount > 0) fmt::print(" {:8.2f}", c->amount / t / 1e9);
+    if (!c->ceiling.empty()) {
+      const double limit = find(c->ceiling).amount / median(times[c->name + " limit"]);
+      fmt::print("  {:.2f} of {}", c->amount / t / limit, c->ceiling);
+    }
     if (c->note) fmt::print("  {}", c->note());
     fmt::print("\n");
   }
@@ -75,7 +87,7 @@ void Cases::run_rounds(const Options& options) const {
 void Cases::serve() const {
   for (std::string name; std::getline(std::cin, name);) {
     if (name == "list") {
-      for (const Case& c : cases_) fmt::print("{} {}\n", c.name, c.amount);
+      for (const Case& c : cases_) fmt::print("{} {} {}\n", c.name, c.amount, c.ceiling);
       fmt::print("\n");
     } else {
       fmt::print("{:.9f}\n", find(name).run());

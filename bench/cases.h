@@ -14,12 +14,14 @@ namespace bench {
 
 double seconds(const std::function<void()>& f);
 double median(std::vector<double> values);  // 0 of none
+// The value that a share `q` of them does not exceed; 0 of none.
+double quantile(std::vector<double> values, double q);
 
 struct Case {
   std::string name;
-  double amount;                        // of what a run works on: bytes, or floating-point operations
+  double amount;                        // of what a run works on: bytes, or floating-point operations; or 0
   std::function<double()> run;          // seconds
-  std::string ceiling{};                // the case that is its limit
+  std::string ceiling{};                // the case whose rate is its limit
   std::function<std::string()> note{};  // what else there is to say
 };
 
@@ -36,7 +38,7 @@ class Cases {
   explicit Cases(std::string rate) : rate_(std::move(rate)) {}
   void add(Case c) { cases_.push_back(std::move(c)); }
   // As asked for: every case whose name has the filter in it, round after round, and the medians printed; or
-  // those whose names come on stdin, each answered with its seconds.
+  // those whose names come on stdin, each answered with its seconds ("list": with all there are).
   void run(const Options& options) const;
 
  private:

@@ -28,9 +28,13 @@ double multiply_adds(int64_t rounds) {
   return 2.0 * kChains * kWidth * static_cast<double>(rounds);
 }
 
+void triad(int64_t count, float* __restrict a, const float* __restrict b, const float* __restrict c) {
+  for (int64_t i = 0; i < count; ++i) a[i] = b[i] + 0.5f * c[i];
+}
+
 }  // namespace
 
 extern "C" const bench::Peers BENCH_LEVEL_TABLE;
-const bench::Peers BENCH_LEVEL_TABLE{product<float>, product<double>,
-                                     [](int count) { Eigen::setNbThreads(count); }, multiply_adds<float>,
-                                     multiply_adds<double>};
+const bench::Peers BENCH_LEVEL_TABLE{
+    product<float>,       product<double>,       [](int count) { Eigen::setNbThreads(count); },
+    multiply_adds<float>, multiply_adds<double>, triad};

@@ -14,6 +14,8 @@ struct Peers {
   // was.
   double (*fma_f32)(int64_t rounds);
   double (*fma_f64)(int64_t rounds);
+  // a = b + s c
+  void (*triad)(int64_t count, float* a, const float* b, const float* c);
 };
 
 // The peers built for varve::cpu::level().

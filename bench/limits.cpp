@@ -1,33 +1,74 @@
-#include <varve/bench/cases.h>
 #include <varve/bench/level_peers.h>
 #include <varve/bench/limits.h>
 
 #include <algorithm>
-#include <atomic>
+#include <functional>
+#include <memory>
 #include <thread>
 #include <vector>
 
+#include <varve/core/cpu/threads.h>
+
 namespace bench {
 namespace {
+
+// Seconds until all of `threads` threads have done work(0), work(1), ...
+double together(int threads, const std::function<void(int)>& work) {
+  return seconds([&] {
+    std::vector<std::jthread> others;
+    for (int t = 1; t < threads; ++t) others.emplace_back([&, t] { work(t); });
+    work(0);
+  });
+}
 
 double peak(double (*multiply_adds)(int64_t rounds), int threads) {
   constexpr int64_t kRounds = 20'000'000;
   double best = 0;
   for (int i = 0; i < 5; ++i) {
-    std::atomic<double> operations = 0;
-    const double taken = seconds([&] {
-      std::vector<std::jthread> others;
-      for (int t = 1; t < threads; ++t) others.emplace_back([&] { operations += multiply_adds(kRounds); });
-      operations += multiply_adds(kRounds);
-    });
-    best = std::max(best, operations / taken);
+    std::vector<double> operations(static_cast<size_t>(threads));
+    const double taken =
+        together(threads, [&](int t) { operations[static_cast<size_t>(t)] = multiply_adds(kRounds); });
+    best = std::max(best, threads * operations[0] / taken);
   }
   return best;
 }
+
+class Triad {
+ public:
+  explicit Triad(int64_t elements) : size_(elements), a_(count(), 0), b_(count(), 1), c_(count(), 2) {}
+  double once() {
+    const int threads = varve::threads();
+    // Each part as often as it takes until starting the threads does not count.
+    const int64_t sweeps = std::max<int64_t>(1, kElements / size_), part = size_ / threads;
+    return together(threads,
+                    [&](int t) {
+                      const size_t at = static_cast<size_t>(t * part);
+                      for (int64_t i = 0; i < sweeps; ++i) peers().triad(part, &a_[at], &b_[at], &c_[at]);
+                    }) /
+           static_cast<double>(sweeps);
+  }
+  double bytes() const { return 3.0 * sizeof(float) * static_cast<double>(size_); }
+
+ private:
+  static constexpr int64_t kElements = 1 << 26;  // of one timing
+  size_t count() const { return static_cast<size_t>(size_); }
+  int64_t size_;
+  std::vector<float> a_, b_, c_;
+};
 
 }  // namespace
 
 double peak_f32(int threads) { return peak(peers().fma_f32, threads); }
 double peak_f64(int threads) { return peak(peers().fma_f64, threads); }
+
+Case peak_case(const std::string& name, double (*peak)(int threads)) {
+  constexpr double kOperations = 1e9;
+  return {name, kOperations, [peak] { return kOperations / peak(varve::threads()); }};
+}
+
+Case triad_case(const std::string& name, int64_t elements) {
+  const auto triad = std::make_shared<Triad>(elements);
+  return {name, triad->bytes(), [triad] { return triad->once(); }};
+}
 
 }  // namespace bench

@@ -1,10 +1,20 @@
 // What the machine can do at most, measured.
 #pragma once
 
+#include <cstdint>
+#include <string>
+
+#include <varve/bench/cases.h>
+
 namespace bench {
 
 // Floating-point operations a second that `threads` threads reach together in registers: the best of five.
 double peak_f32(int threads);
 double peak_f64(int threads);
+
+// Cases that are ceilings of others, with as many threads as varve has when they run: a peak; and the triad
+// a = b + s c over f32 arrays of that many elements, each thread on a part of its own.
+Case peak_case(const std::string& name, double (*peak)(int threads) = peak_f32);
+Case triad_case(const std::string& name, int64_t elements);
 
 }  // namespace bench
