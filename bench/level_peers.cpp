@@ -32,9 +32,14 @@ void triad(int64_t count, float* __restrict a, const float* __restrict b, const 
   for (int64_t i = 0; i < count; ++i) a[i] = b[i] + 0.5f * c[i];
 }
 
+void triad_in_place(int64_t count, float* __restrict a, const float* __restrict b) {
+  for (int64_t i = 0; i < count; ++i) a[i] += 0.5f * b[i];
+}
+
 }  // namespace
 
 extern "C" const bench::Peers BENCH_LEVEL_TABLE;
 const bench::Peers BENCH_LEVEL_TABLE{
     product<float>,       product<double>,       [](int count) { Eigen::setNbThreads(count); },
-    multiply_adds<float>, multiply_adds<double>, triad};
+    multiply_adds<float>, multiply_adds<double>, triad,
+    triad_in_place};

@@ -14,8 +14,9 @@ struct Peers {
   // was.
   double (*fma_f32)(int64_t rounds);
   double (*fma_f64)(int64_t rounds);
-  // a = b + s c
+  // a = b + s c, and a = a + s b
   void (*triad)(int64_t count, float* a, const float* b, const float* c);
+  void (*triad_in_place)(int64_t count, float* a, const float* b);
 };
 
 // The peers built for varve::cpu::level().

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include <varve/core/cpu/threads.h>
+#include <varve/core/ops/make.h>
 
 namespace bench {
 namespace {
@@ -35,25 +36,26 @@ double peak(double (*multiply_adds)(int64_t rounds), int threads) {
 
 class Triad {
  public:
-  explicit Triad(int64_t elements) : size_(elements), a_(count(), 0), b_(count(), 1), c_(count(), 2) {}
-  double once() {
+  Triad(int64_t elements, bool in_place) : size_(elements), in_place_(in_place) {}
+  double once() const {
     const int threads = varve::threads();
     // Each part as often as it takes until starting the threads does not count.
     const int64_t sweeps = std::max<int64_t>(1, kElements / size_), part = size_ / threads;
-    return together(threads,
-                    [&](int t) {
-                      const size_t at = static_cast<size_t>(t * part);
-                      for (int64_t i = 0; i < sweeps; ++i) peers().triad(part, &a_[at], &b_[at], &c_[at]);
-                    }) /
-           static_cast<double>(sweeps);
+    const auto work = [&](int t) {
+      const auto at = [&](const varve::Tensor& x) { return x.view().as<float>() + t * part; };
+      for (int64_t i = 0; i < sweeps; ++i)
+        in_place_ ? peers().triad_in_place(part, at(a_), at(b_))
+                  : peers().triad(part, at(a_), at(b_), at(c_));
+    };
+    return together(threads, work) / static_cast<double>(sweeps);
   }
   double bytes() const { return 3.0 * sizeof(float) * static_cast<double>(size_); }
 
  private:
   static constexpr int64_t kElements = 1 << 26;  // of one timing
-  size_t count() const { return static_cast<size_t>(size_); }
   int64_t size_;
-  std::vector<float> a_, b_, c_;
+  bool in_place_;
+  varve::Tensor a_ = varve::zeros({size_}), b_ = varve::ones({size_}), c_ = varve::ones({size_});
 };
 
 }  // namespace
@@ -62,12 +64,12 @@ double peak_f32(int threads) { return peak(peers().fma_f32, threads); }
 double peak_f64(int threads) { return peak(peers().fma_f64, threads); }
 
 Case peak_case(const std::string& name, double (*peak)(int threads)) {
-  constexpr double kOperations = 1e9;
+  constexpr double kOperations = 1e10;
   return {name, kOperations, [peak] { return kOperations / peak(varve::threads()); }};
 }
 
-Case triad_case(const std::string& name, int64_t elements) {
-  const auto triad = std::make_shared<Triad>(elements);
+Case triad_case(const std::string& name, int64_t elements, bool in_place) {
+  const auto triad = std::make_shared<Triad>(elements, in_place);
   return {name, triad->bytes(), [triad] { return triad->once(); }};
 }
 

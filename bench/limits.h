@@ -12,9 +12,10 @@ namespace bench {
 double peak_f32(int threads);
 double peak_f64(int threads);
 
-// Cases that are ceilings of others, with as many threads as varve has when they run: a peak; and the triad
-// a = b + s c over f32 arrays of that many elements, each thread on a part of its own.
+// Cases that are ceilings of others, with as many threads as varve has when they run. A peak:
 Case peak_case(const std::string& name, double (*peak)(int threads) = peak_f32);
-Case triad_case(const std::string& name, int64_t elements);
+// The triad a = b + s c over f32 arrays of that many elements, each thread on a part of its own; or a = a + s
+// b, which is faster, for a processor reads what it is about to write.
+Case triad_case(const std::string& name, int64_t elements, bool in_place = false);
 
 }  // namespace bench
