@@ -1,9 +1,11 @@
-// Training steps (forward, backward, Adam) on batches gathered by random index from 60,000 images of 784
-// numbers, eager and compiled, beside the time their products alone would take at the multiply-add peak.
+// Training steps (forward, backward, Adam), eager and compiled, beside the time their products alone would
+// take at the multiply-add peak: two networks on batches gathered by random index from 60,000 images of 784
+// numbers, and two blocks written from ops, on one batch.
 //
 //   bench_train [--rounds N] [--threads N] [--filter TEXT]
 //   bench_train --serve      reads the names of cases on stdin, answers each with the seconds of a step
 #include <CLI/CLI.hpp>
+#include <cmath>
 #include <cstdio>
 #include <memory>
 #include <string>
@@ -17,68 +19,120 @@ using namespace varve;
 
 namespace {
 
+// relu(x + W2 relu(norm(W1 x)))
+struct Residual {
+  nn::Linear first{512, 512}, second{512, 512};
+  Tensor operator()(const Tensor& x) const { return relu(x + second(relu(normalized(first(x))))); }
+  static Tensor normalized(const Tensor& x) {
+    const Tensor centred = x - mean(x, {-1}, true);
+    return centred * rsqrt(mean(centred * centred, {-1}, true) + 1e-5);
+  }
+  static void members(auto& self, auto&& visit) {
+    visit("first", self.first);
+    visit("second", self.second);
+  }
+};
+
+// x + W softmax(q k^T / sqrt(d)) v, of eight heads; x [batch, T, 256]
+struct Attention {
+  nn::Linear qkv{256, 3 * 256}, out{256, 256};
+  Tensor operator()(const Tensor& x) const {
+    constexpr int64_t kHeads = 8, kSize = 256 / kHeads;
+    const int64_t batch = x.size(0), length = x.size(1);
+    const Tensor parts = permute(reshape(qkv(x), {batch, length, 3, kHeads, kSize}), {2, 0, 3, 1, 4});
+    const Tensor scores = matmul(parts[0], parts[1], false, true) * (1 / std::sqrt(double{kSize}));
+    const Tensor seen = matmul(softmax(scores), parts[2]);
+    return x + out(reshape(permute(seen, {0, 2, 1, 3}), x.shape()));
+  }
+  static void members(auto& self, auto&& visit) {
+    visit("qkv", self.qkv);
+    visit("out", self.out);
+  }
+};
+
 struct Images {
   Tensor pixels = rand({60'000, 784});
   Tensor labels = cast(rand({60'000}) * 10, DType::i64);
   Tensor order = from_span(std::span<const int64_t>(data::permutation(60'000, 1, 0)), {60'000});
 };
 
-// A network, its optimizer, and where it is in the epoch.
-template <class Net>
+// What a network is trained on: batches of images, or one batch again and again.
+class Batches {
+ public:
+  Batches(const Images& images, int64_t size) : images_(images), size_(size) {}
+  Tensor next() {
+    if (at_ + size_ > images_.order.size(0)) at_ = 0;
+    at_ += size_;
+    return slice(images_.order, 0, at_ - size_, at_);
+  }
+  Tensor loss(const auto& net, const Tensor& rows) const {
+    const Tensor x = index_select(images_.pixels, 0, rows), y = index_select(images_.labels, 0, rows);
+    return nn::cross_entropy(net(x), y);
+  }
+
+ private:
+  const Images& images_;
+  int64_t size_, at_ = 0;
+};
+class OneBatch {
+ public:
+  explicit OneBatch(const Shape& shape) : x_(randn(shape)), y_(randn(shape)) {}
+  Tensor next() const { return x_; }
+  Tensor loss(const auto& net, const Tensor& x) const { return nn::mse_loss(net(x), y_); }
+
+ private:
+  Tensor x_, y_;
+};
+
+template <class Net, class Task>
 class Training {
  public:
-  Training(Net net, int64_t batch, const Images& images)
-      : net_(std::move(net)), adam_(named_parameters(net_)), batch_(batch), images_(images) {}
-
-  Tensor step_on(const Tensor& rows) {
-    const Tensor x = index_select(images_.pixels, 0, rows), y = index_select(images_.labels, 0, rows);
-    const Tensor loss = nn::cross_entropy(net_(x), y);
+  Training(Net net, Task task)
+      : net_(std::move(net)), adam_(named_parameters(net_)), task_(std::move(task)) {}
+  Tensor step(const Tensor& input) {
+    const Tensor loss = task_.loss(net_, input);
     adam_.zero_grad();
     loss.backward();
     adam_.step();
     return loss;
   }
-  Tensor next_rows() {
-    if (at_ + batch_ > images_.order.size(0)) at_ = 0;
-    at_ += batch_;
-    return slice(images_.order, 0, at_ - batch_, at_);
-  }
+  Tensor next() { return task_.next(); }
 
  private:
   Net net_;
   optim::Adam adam_;
-  int64_t batch_, at_ = 0;
-  const Images& images_;
+  Task task_;
 };
 
-// Of a step: both products of each layer's weights, and that of its input but for the first layer's.
-double operations(const std::vector<int64_t>& sizes, int64_t batch) {
-  double total = 0;
-  for (size_t i = 1; i < sizes.size(); ++i)
-    total += (i == 1 ? 2 : 3) * 2.0 * static_cast<double>(batch * sizes[i - 1] * sizes[i]);
-  return total;
-}
-
-template <class Net>
-void add(bench::Cases& cases, const std::string& name, const std::vector<int64_t>& sizes, int64_t batch,
-         const Images& images, Net net) {
-  const double work = operations(sizes, batch);
+// `work`: floating-point operations of the products of a step.
+template <class Net, class Task>
+void add(bench::Cases& cases, const std::string& name, double work, Net net, Task task) {
   const int steps = static_cast<int>(1e10 / work);  // of a run
-  const auto training = std::make_shared<Training<Net>>(std::move(net), batch, images);
+  const auto training = std::make_shared<Training<Net, Task>>(std::move(net), std::move(task));
   const auto timed = [=](auto step) {
     return [=]() mutable {
       const double taken = bench::seconds([&] {
-        for (int i = 0; i < steps; ++i) step(training->next_rows());
+        for (int i = 0; i < steps; ++i) step(training->next());
       });
       return taken / steps;
     };
   };
-  const auto step = [training](const Tensor& rows) { return training->step_on(rows); };
+  const auto step = [training](const Tensor& input) { return training->step(input); };
   const auto compiled = std::make_shared<decltype(compile(step))>(compile(step));
-  cases.add({name + "/eager", work, timed(step), name + "/limit"});
-  cases.add({name + "/compiled", work, timed([compiled](const Tensor& rows) { return (*compiled)(rows); }),
-             name + "/limit"});
-  cases.add({name + "/limit", work, [=] { return work / bench::peak_f32(threads()); }});
+  cases.add({name + "/eager", work, timed(step), "peak"});
+  cases.add({name + "/compiled", work, timed([compiled](const Tensor& input) { return (*compiled)(input); }),
+             "peak"});
+}
+
+// Of a product of [m, k] and [k, n] forward, and of as many others as its derivatives need.
+double product(int64_t m, int64_t k, int64_t n, int derivatives = 2) {
+  return 2.0 * static_cast<double>(m * k * n) * (1 + derivatives);
+}
+// Nobody asks for the gradient of the first layer's input.
+double products(const std::vector<int64_t>& sizes, int64_t batch) {
+  double total = 0;
+  for (size_t i = 1; i < sizes.size(); ++i) total += product(batch, sizes[i - 1], sizes[i], i == 1 ? 1 : 2);
+  return total;
 }
 
 }  // namespace
@@ -91,11 +145,16 @@ int main(int argc, char** argv) try {
   if (options.threads) set_threads(options.threads);
   const Images images;
   bench::Cases cases("GFLOP/s");
-  add(cases, "784-256-10", {784, 256, 10}, 64, images,
-      nn::Sequential(nn::Linear(784, 256), nn::ReLU(), nn::Linear(256, 10)));
-  add(cases, "784-512-256-10", {784, 512, 256, 10}, 256, images,
-      nn::Sequential(nn::Linear(784, 512), nn::ReLU(), nn::Linear(512, 256), nn::ReLU(),
-                     nn::Linear(256, 10)));
+  add(cases, "784-256-10", products({784, 256, 10}, 64),
+      nn::Sequential(nn::Linear(784, 256), nn::ReLU(), nn::Linear(256, 10)), Batches(images, 64));
+  add(cases, "784-512-256-10", products({784, 512, 256, 10}, 256),
+      nn::Sequential(nn::Linear(784, 512), nn::ReLU(), nn::Linear(512, 256), nn::ReLU(), nn::Linear(256, 10)),
+      Batches(images, 256));
+  add(cases, "residual", products({512, 512, 512}, 256), Residual(), OneBatch({256, 512}));
+  const double heads = 8 * 8 * 2 * product(256, 32, 256);  // scores, and what they weigh
+  add(cases, "attention", product(8 * 256, 256, 3 * 256, 1) + heads + product(8 * 256, 256, 256), Attention(),
+      OneBatch({8, 256, 256}));
+  cases.add(bench::peak_case("peak"));
   cases.run(options);
   return 0;
 } catch (const std::exception& e) {
