@@ -4,13 +4,22 @@
 //
 // Counters, of the median: flops (a rate), of_peak (fraction of the peak of that many threads), of_eigen
 // (Eigen's time over ours in pairs run one after the other), eigen_flops.
+//
+//   bench_gemm --serve [--threads N]     reads the names of cases on stdin, answers each with the seconds of
+//   a
+//                                        product: what other peers are interleaved with
 #include <benchmark/benchmark.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
+#include <cstdio>
 #include <map>
+#include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <type_traits>
 #include <vector>
@@ -40,6 +49,7 @@ class Products {
   double flops() const {
     return 2.0 * static_cast<double>(m_) * static_cast<double>(k_) * static_cast<double>(n_);
   }
+  int repeats() const { return static_cast<int>(std::max(1.0, 5e8 / flops())); }
   void ours() const {
     const varve::View in[] = {a_.view(), b_.view()}, out[] = {c_.view()};
     varve::Matmul{}.run(varve::cpu_backend(), in, out, {});
@@ -60,6 +70,17 @@ class Products {
   varve::Tensor c_ = varve::zeros({m_, n_}, kType), peer_ = varve::zeros({m_, n_}, kType);
 };
 
+// Of one product, timed several at a time where they are small.
+template <class T>
+double seconds(const Products<T>& products, const auto& product) {
+  const int repeats = products.repeats();
+  product();  // wakes the threads: a processor that was idle may take a millisecond
+  const double taken = bench::seconds([&] {
+    for (int i = 0; i < repeats; ++i) product();
+  });
+  return taken / repeats;
+}
+
 constexpr int kPairs = 7;  // at least, in each case
 
 template <class T>
@@ -68,15 +89,6 @@ void gemm(benchmark::State& state, int64_t m, int64_t k, int64_t n, int threads)
   bench::peers().eigen_threads(threads);
   const double limit = peak_once<T>(threads);
   const Products<T> products(m, k, n);
-  // Small products are timed several at a time.
-  const int repeats = static_cast<int>(std::max(1.0, 5e8 / products.flops()));
-  const auto seconds = [&](const auto& product) {
-    product();  // wakes the threads: a processor that was idle may take a millisecond
-    const double taken = bench::seconds([&] {
-      for (int i = 0; i < repeats; ++i) product();
-    });
-    return taken / repeats;
-  };
   // The threads of what ran before may still spin: those of OpenMP do for several milliseconds.
   const auto settle = [&] {
     if (threads > 1) std::this_thread::sleep_for(std::chrono::milliseconds(20));
@@ -85,14 +97,14 @@ void gemm(benchmark::State& state, int64_t m, int64_t k, int64_t n, int threads)
   const auto time_ours = [&] {
     settle();
     state.ResumeTiming();
-    ours.push_back(seconds([&] { products.ours(); }));
+    ours.push_back(seconds(products, [&] { products.ours(); }));
     state.PauseTiming();
   };
   const auto time_theirs = [&] {
     settle();
-    theirs.push_back(seconds([&] { products.eigen(); }));
+    theirs.push_back(seconds(products, [&] { products.eigen(); }));
   };
-  while (state.KeepRunningBatch(kPairs * repeats)) {
+  while (state.KeepRunningBatch(kPairs * products.repeats())) {
     state.PauseTiming();
     for (int pair = 0; pair < kPairs; ++pair) {
       const bool ours_first = ratios.size() % 2 == 0;
@@ -110,31 +122,66 @@ void gemm(benchmark::State& state, int64_t m, int64_t k, int64_t n, int threads)
   state.counters["eigen_flops"] = products.flops() / bench::median(theirs);
 }
 
-void add(int64_t m, int64_t k, int64_t n, int threads) {
-  const auto named = [&](const char* dtype) {
-    return "gemm/" + std::string(dtype) + "/" + std::to_string(m) + "x" + std::to_string(k) + "x" +
-           std::to_string(n) + "/threads:" + std::to_string(threads);
+// Calls f with each case: its dtype as a type, its name, its sizes, and how many threads.
+void for_each_case(const auto& f) {
+  constexpr int64_t kSizes[][3] = {{64, 784, 256},     {64, 256, 10},     {128, 784, 512},
+                                   {256, 256, 256},    {512, 512, 512},   {1024, 1024, 1024},
+                                   {2048, 2048, 2048}, {4096, 4096, 4096}};
+  const auto named = [](const char* dtype, const int64_t(&s)[3], int threads) {
+    return "gemm/" + std::string(dtype) + "/" + std::to_string(s[0]) + "x" + std::to_string(s[1]) + "x" +
+           std::to_string(s[2]) + "/threads:" + std::to_string(threads);
   };
-  const auto f32 = [=](benchmark::State& s) { gemm<float>(s, m, k, n, threads); };
-  const auto f64 = [=](benchmark::State& s) { gemm<double>(s, m, k, n, threads); };
-  benchmark::RegisterBenchmark(named("f32").c_str(), f32)->Unit(benchmark::kMicrosecond);
-  benchmark::RegisterBenchmark(named("f64").c_str(), f64)->Unit(benchmark::kMicrosecond);
+  const int all = varve::available_processors();
+  for (const auto& s : kSizes)
+    for (int threads = 1; threads <= all; threads += std::max(1, all - 1)) {
+      f(float{}, named("f32", s, threads), s[0], s[1], s[2], threads);
+      f(double{}, named("f64", s, threads), s[0], s[1], s[2], threads);
+    }
+}
+
+void serve(bench::Options options) {
+  bench::Cases cases("GFLOP/s");
+  if (!options.threads) options.threads = varve::threads();
+  varve::set_threads(options.threads);
+  bench::peers().eigen_threads(options.threads);
+  for_each_case([&]<class T>(T, const std::string& name, int64_t m, int64_t k, int64_t n, int threads) {
+    if (threads != options.threads) return;
+    // Made when they are first asked for.
+    const auto made = std::make_shared<std::optional<Products<T>>>();
+    const auto products = [=]() -> const Products<T>& { return *made ? **made : made->emplace(m, k, n); };
+    const double flops = 2.0 * static_cast<double>(m) * static_cast<double>(k) * static_cast<double>(n);
+    const std::string ceiling = std::is_same_v<T, float> ? "peak/f32" : "peak/f64";
+    cases.add({name, flops, [=] { return seconds(products(), [&] { products().ours(); }); }, ceiling});
+    cases.add({name + "/eigen", flops, [=] { return seconds(products(), [&] { products().eigen(); }); }});
+  });
+  cases.add(bench::peak_case("peak/f32", bench::peak_f32));
+  cases.add(bench::peak_case("peak/f64", bench::peak_f64));
+  cases.run(options);
 }
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  constexpr int64_t kSizes[][3] = {{64, 784, 256},     {64, 256, 10},     {128, 784, 512},
-                                   {256, 256, 256},    {512, 512, 512},   {1024, 1024, 1024},
-                                   {2048, 2048, 2048}, {4096, 4096, 4096}};
-  const int all = varve::available_processors();
-  for (const auto& s : kSizes) {
-    add(s[0], s[1], s[2], 1);
-    if (all > 1) add(s[0], s[1], s[2], all);
+int main(int argc, char** argv) try {
+  const bool serves = std::any_of(argv, argv + argc, [](std::string_view a) { return a == "--serve"; });
+  if (serves) {
+    CLI::App app{"Matrix products"};
+    bench::Options options;
+    bench::add_options(app, options);
+    CLI11_PARSE(app, argc, argv);
+    serve(options);
+    return 0;
   }
+  for_each_case([&]<class T>(T, const std::string& name, int64_t m, int64_t k, int64_t n, int threads) {
+    const auto run = [=](benchmark::State& state) { gemm<T>(state, m, k, n, threads); };
+    benchmark::RegisterBenchmark(name.c_str(), run)->Unit(benchmark::kMicrosecond);
+  });
   benchmark::Initialize(&argc, argv);
   benchmark::AddCustomContext("level", varve::cpu::level());
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
   benchmark::RunSpecifiedBenchmarks();
   benchmark::Shutdown();
+  return 0;
+} catch (const std::exception& e) {
+  std::fprintf(stderr, "bench_gemm: %s\n", e.what());
+  return 1;
 }

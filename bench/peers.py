@@ -1,10 +1,19 @@
-"""What the peers' scripts share: our side of a pair, timing in turn, and the table."""
+#!/usr/bin/env python3
+"""A bench program's cases beside their ceilings: a table, JSON and a plot. What the scripts that add peers share.
+
+Usage: peers.py BENCH_PROGRAM [--rounds N] [--filter TEXT] [--out FOLDER]
+Run it in a processor set of as many processors as there are to be threads: all peers take their number from that.
+"""
+import argparse
 import json
+import os
 import statistics
 import subprocess
+import time
 from pathlib import Path
 
-REPEATS = 5
+THREADS = len(os.sched_getaffinity(0))
+REPEATS, ENOUGH = 5, 0.25  # runs in a row, and seconds after which there are no more
 
 
 class Ours:
@@ -13,41 +22,161 @@ class Ours:
     def __init__(self, program, *options):
         command = [program, "--serve", *map(str, options)]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.amounts, self.ceilings = {}, {}
+        for name, amount, ceiling in self.listed():
+            self.amounts[name] = float(amount)
+            if ceiling:
+                self.ceilings[name] = ceiling
+
+    def ask(self, name):
+        self.process.stdin.write(name + "\n")
+        self.process.stdin.flush()
+        return self.process.stdout.readline().rstrip("\n")
+
+    def listed(self):
+        line = self.ask("list")
+        while line:
+            yield line.split(" ")
+            line = self.process.stdout.readline().rstrip("\n")
 
     def __call__(self, case):
-        self.process.stdin.write(case + "\n")
-        self.process.stdin.flush()
-        return float(self.process.stdout.readline())
+        return float(self.ask(case))
 
 
-def compare(ours, peers, rounds, settle=lambda: None):
-    """Rows for peers (our case, peer, a call that returns its seconds, the least ratio we want), in turn, round after round.
+def seconds(call):
+    start = time.perf_counter()
+    result = call()
+    taken = time.perf_counter() - start
+    del result
+    return taken
 
-    A ratio is the median of the peer's time over ours, in pairs run one after the other; each side of a pair is the median of
-    REPEATS runs in a row, since a process that was asleep takes milliseconds to get up to speed.
+
+def lazily(make):
+    """make()(), made when it is first called: for peers that take long to set up and may not be asked for."""
+    made = []
+
+    def run():
+        if not made:
+            made.append(make())
+        return made[0]()
+
+    return run
+
+
+def spun_down():
+    """Threads of what ran before may still spin."""
+    time.sleep(0.03)
+
+
+def settled(run, settle):
+    """The median of some runs in a row: a process that was asleep takes milliseconds to get up to speed."""
+    settle()
+    times, start = [], time.perf_counter()
+    while not times or len(times) < REPEATS and time.perf_counter() - start < ENOUGH:
+        times.append(run())
+    return statistics.median(times)
+
+
+def compare(ours, peers, options, settle=spun_down, alone=True):
+    """Rows for peers (our case, peer, a call that returns its seconds or a case of our own program, the least ratio we want),
+    in turn, round after round; and for our cases that have none, if `alone`.
+
+    A ratio is the median of the peer's time over ours, in pairs run one after the other; of_ceiling that of our rate over the
+    ceiling's, which is timed once a round.
     """
-
-    def settled(run):
-        settle()
-        return statistics.median(run() for _ in range(REPEATS))
-
-    peers = list(peers)
+    peers = [peer for peer in peers if options.filter in peer[0]]
+    if alone:
+        no_case = {peer[0] for peer in peers} | {p[2] for p in peers if isinstance(p[2], str)} | set(ours.ceilings.values())
+        peers += [(case, None, None, None) for case in ours.amounts if case not in no_case and options.filter in case]
+    rows = [{"case": case, "threads": THREADS, "peer_name": peer, "required": least} for case, peer, _, least in peers]
     times = [[] for _ in peers]
-    for _ in range(rounds):
-        for pairs, (case, _, call, _) in zip(times, peers):
-            pairs.append((settled(lambda: ours(case)), settled(call)))
-    for pairs, (case, peer, _, least) in zip(times, peers):
-        yield {"case": case, "peer_name": peer, "ours": statistics.median(a for a, _ in pairs),
-               "peer": statistics.median(b for _, b in pairs), "ratio": statistics.median(b / a for a, b in pairs),
-               "required": least}
+    for _ in range(options.rounds):
+        limits = {}
+        for taken, (case, _, call, _) in zip(times, peers):
+            mine = settled(lambda: ours(case), settle)
+            run = (lambda: ours(call)) if isinstance(call, str) else call
+            theirs = settled(run, settle) if run else None
+            ceiling = ours.ceilings.get(case)
+            if ceiling and ceiling not in limits:
+                limits[ceiling] = ours.amounts[ceiling] / settled(lambda: ours(ceiling), settle)
+            taken.append((mine, theirs, ours.amounts[case] / mine / limits[ceiling] if ceiling else None))
+    for row, taken in zip(rows, times):
+        middle = lambda values: None if None in values else statistics.median(values)
+        row["ours"], row["peer"], row["of_ceiling"] = map(middle, zip(*taken))
+        row["ratio"] = statistics.median(theirs / mine for mine, theirs, _ in taken) if row["peer"] else None
+    return rows
 
 
-def report(versions, rows, file):
-    """Prints a table, and writes it to `file` as JSON if one is named."""
-    print(", ".join(f"{name} {version}" for name, version in versions.items()))
-    print(f"{'case':24} {'peer':18} {'ours ms':>9} {'peer ms':>9} {'ratio':>7}  required")
+def duration(t):
+    if t is None:
+        return ""
+    return f"{t * 1e9:.0f} ns" if t < 1e-6 else f"{t * 1e6:.3g} us" if t < 1e-3 else f"{t * 1e3:.3g} ms"
+
+
+def table(rows):
+    """In Markdown, as docs/benchmarks.md has it."""
+    yield ("case", "threads", "varve", "peer", "its time", "its time over varve's", "of the ceiling")
+    yield ["---"] * 7
     for r in rows:
-        required = "" if r["required"] is None else f"{r['required']}{'' if r['ratio'] >= r['required'] else '  MISSED'}"
-        print(f"{r['case']:24} {r['peer_name']:18} {r['ours'] * 1e3:9.3f} {r['peer'] * 1e3:9.3f} {r['ratio']:7.2f}  {required}")
-    if file:
-        Path(file).write_text(json.dumps({"versions": versions, "rows": rows}, indent=1) + "\n")
+        ratio = f"{r['ratio']:.2f}" if r["ratio"] else ""
+        if r["required"]:
+            ratio += f" (wanted: {r['required']}{'' if r['ratio'] >= r['required'] else '; MISSED'})"
+        ceiling = "" if r["of_ceiling"] is None else f"{r['of_ceiling']:.2f}"
+        yield r["case"], str(r["threads"]), duration(r["ours"]), r["peer_name"] or "", duration(r["peer"]), ratio, ceiling
+
+
+def plot(rows, file):
+    """How often the peer's time is ours; without peers the fractions of ceilings. Nothing where there is no matplotlib."""
+    try:
+        import matplotlib
+    except ImportError:
+        return
+    matplotlib.use("svg")
+    from matplotlib import pyplot
+    matplotlib.rcParams["svg.fonttype"] = "none"
+    what = "ratio" if any(r["ratio"] for r in rows) else "of_ceiling"
+    rows = [r for r in rows if r[what]][::-1]
+    figure, axes = pyplot.subplots(figsize=(8, 1 + 0.2 * len(rows)), layout="constrained")
+    axes.barh([f"{r['case']} {r['peer_name'] or ''} ({r['threads']})" for r in rows], [r[what] for r in rows])
+    axes.axvline(1, color="black")
+    axes.set_xlabel("the peer's time over varve's" if what == "ratio" else "of the ceiling")
+    axes.tick_params(labelsize=7)
+    figure.savefig(file)
+    pyplot.close(figure)
+
+
+def report(options, versions, rows):
+    """Prints a table; puts the rows into the folder's JSON, in place of those of the same case, and plots all that it has."""
+    print(", ".join(f"{name} {version}" for name, version in versions.items()))
+    for line in table(rows):
+        print("|", " | ".join(line), "|")
+    if not options.out:
+        return
+    folder, name = Path(options.out), Path(options.program).name.removeprefix("bench_")
+    folder.mkdir(parents=True, exist_ok=True)
+    file, key = folder / f"{name}.json", lambda r: (r["case"], r["threads"], r["peer_name"])
+    known = json.loads(file.read_text())["rows"] if file.exists() else []
+    fresh = {key(r) for r in rows}
+    rows = [r for r in known if key(r) not in fresh] + rows
+    file.write_text(json.dumps({"versions": versions, "rows": rows}, indent=1) + "\n")
+    plot(rows, folder / f"{name}.svg")
+
+
+def parser(doc):
+    arguments = argparse.ArgumentParser(description=doc.splitlines()[0])
+    arguments.add_argument("program")
+    arguments.add_argument("--rounds", type=int, default=9)
+    arguments.add_argument("--filter", default="", help="only cases whose name has this in it")
+    arguments.add_argument("--out", help="the folder of the JSON and the plot")
+    return arguments
+
+
+def main(doc, peers=lambda ours: [], versions={}):
+    options = parser(doc).parse_args()
+    ours = Ours(options.program, "--threads", THREADS)
+    rows = compare(ours, peers(ours), options)
+    report(options, {**versions, "threads": THREADS}, rows)
+
+
+if __name__ == "__main__":
+    main(__doc__)

@@ -1,14 +1,12 @@
 #!/usr/bin/env python3
 """Saving and loading beside PyTorch, safetensors and ZipNN: every case in turn with its peer, round after round.
 
-Usage: peers_io.py BENCH_IO [--rounds N] [--threads N] [--json FILE] [--dir FOLDER]
+Usage: peers_io.py BENCH_IO [--rounds N] [--filter TEXT] [--out FOLDER] [--dir FOLDER]
 No save syncs to the disk.
 """
-import argparse
 import os
 import platform
 import tempfile
-import time
 from pathlib import Path
 
 import numpy
@@ -16,15 +14,7 @@ import safetensors.torch
 import torch
 import zipnn
 
-from peers import Ours, compare, report
-
-
-def seconds(call):
-    start = time.perf_counter()
-    result = call()
-    taken = time.perf_counter() - start
-    del result
-    return taken
+from peers import THREADS, Ours, compare, parser, report, seconds
 
 
 def states():
@@ -75,24 +65,20 @@ def timed(peers):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("program")
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--json")
-    parser.add_argument("--dir")
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    versions = {"torch": torch.__version__, "safetensors": safetensors.__version__, "numpy": numpy.__version__,
-                "python": platform.python_version()}
+    arguments = parser(__doc__)
+    arguments.add_argument("--dir", help="where the files go")
+    options = arguments.parse_args()
+    torch.set_num_threads(THREADS)
+    versions = {"PyTorch": torch.__version__, "safetensors": safetensors.__version__, "NumPy": numpy.__version__,
+                "Python": platform.python_version(), "threads": THREADS}
     with tempfile.TemporaryDirectory(dir=options.dir) as name:
         folder = Path(name)
-        both, single = (Ours(options.program, "--dir", name, "--threads", t) for t in (options.threads, 1))
-        both("write/many")  # it has made its files
+        both, single = (Ours(options.program, "--dir", name, "--threads", t) for t in (THREADS, 1))
         # os.sync: nothing that others wrote is left to be written.
-        rows = list(compare(both, timed(file_peers(folder)), options.rounds, os.sync))
-        rows += compare(single, timed(codec_peers(folder)), options.rounds, os.sync)
-    report(versions, rows, options.json)
+        rows = compare(both, timed(file_peers(folder)), options, os.sync)
+        codecs = compare(single, timed(codec_peers(folder)), options, os.sync, alone=False)
+        rows = [r for r in rows if r["case"] not in {c["case"] for c in codecs}] + [{**c, "threads": 1} for c in codecs]
+    report(options, versions, rows)
 
 
 if __name__ == "__main__":

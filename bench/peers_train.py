@@ -1,12 +1,9 @@
 #!/usr/bin/env python3
 """Training steps beside PyTorch (eager, fused Adam, compiled) and JAX (a jit for each step, a scan over many).
 
-Usage: peers_train.py BENCH_TRAIN [--rounds N] [--threads N] [--json FILE]
-All gather their batches by random index from 60,000 images of 784 numbers, and use Adam. Run it in a processor set of as many
-processors as threads: JAX takes its number of threads from that.
+Usage: peers_train.py BENCH_TRAIN [--rounds N] [--filter TEXT] [--out FOLDER]
+The networks gather their batches by random index from 60,000 images of 784 numbers, the blocks have one batch; all use Adam.
 """
-import argparse
-import os
 import time
 
 import jax
@@ -14,8 +11,9 @@ import jax.numpy as jnp
 import numpy
 import torch
 from torch import nn
+from torch.nn import functional
 
-from peers import Ours, compare, report
+from peers import THREADS, lazily, main
 
 IMAGES = 60_000
 NETS = {"784-256-10": ((784, 256, 10), 64, 500), "784-512-256-10": ((784, 512, 256, 10), 256, 100)}  # sizes, batch, steps
@@ -29,13 +27,29 @@ def rows(batch, steps):
     return numpy.resize(RNG.permutation(IMAGES), (steps, batch))
 
 
-def torch_steps(sizes, batch, steps, fused, compiled):
-    """A call that runs the steps and returns the seconds of one."""
-    layers = [layer for a, b in zip(sizes, sizes[1:]) for layer in (nn.Linear(a, b), nn.ReLU())][:-1]
-    model = nn.Sequential(*layers)
+class Residual(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Linear(512, 512), nn.Linear(512, 512)
+
+    def forward(self, x):
+        return functional.relu(x + self.second(functional.relu(functional.layer_norm(self.first(x), (512,)))))
+
+
+class Attention(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.qkv, self.out = nn.Linear(256, 3 * 256), nn.Linear(256, 256)
+
+    def forward(self, x):
+        batch, length, width = x.shape
+        q, k, v = self.qkv(x).view(batch, length, 3, 8, width // 8).permute(2, 0, 3, 1, 4)
+        return x + self.out(functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(x.shape))
+
+
+def torch_steps(model, loss_of, batches, fused, compiled):
+    """A call that runs a step on each of batches(), inputs and a way to gather them, and returns the seconds of one."""
     adam = torch.optim.Adam(model.parameters(), lr=1e-3, fused=fused)
-    loss_of = nn.CrossEntropyLoss()
-    pixels, labels = torch.from_numpy(PIXELS), torch.from_numpy(LABELS)
 
     def step(x, y):
         adam.zero_grad(set_to_none=True)
@@ -47,14 +61,26 @@ def torch_steps(sizes, batch, steps, fused, compiled):
     step = torch.compile(step) if compiled else step
 
     def run():
-        order = torch.from_numpy(rows(batch, steps))
+        items, gathered = batches()
         start = time.perf_counter()
-        for index in order:
-            step(pixels[index], labels[index])
-        return (time.perf_counter() - start) / steps
+        for item in items:
+            step(*gathered(item))
+        return (time.perf_counter() - start) / len(items)
 
     run()
     return run
+
+
+def torch_net(sizes, batch, steps, fused, compiled):
+    layers = [layer for a, b in zip(sizes, sizes[1:]) for layer in (nn.Linear(a, b), nn.ReLU())][:-1]
+    pixels, labels = torch.from_numpy(PIXELS), torch.from_numpy(LABELS)
+    batches = lambda: (torch.from_numpy(rows(batch, steps)), lambda index: (pixels[index], labels[index]))
+    return torch_steps(nn.Sequential(*layers), nn.CrossEntropyLoss(), batches, fused, compiled)
+
+
+def torch_block(block, shape, steps, compiled):
+    data = torch.randn(shape), torch.randn(shape)
+    return torch_steps(block(), functional.mse_loss, lambda: (range(steps), lambda _: data), True, compiled)
 
 
 def jax_steps(sizes, batch, steps, scan):
@@ -102,35 +128,28 @@ def jax_steps(sizes, batch, steps, scan):
     return run
 
 
-def peers(threads):
-    """(our case, peer, what the peer does, the least ratio we want)"""
+def peers(ours):
+    torch.set_num_threads(THREADS)
     least = {("784-256-10", 2): (3.0, 1.4), ("784-512-256-10", 2): (2.5, 1.25),
              ("784-256-10", 1): (2.8, 1.3), ("784-512-256-10", 1): (2.5, 1.2)}
     for net, shape in NETS.items():
-        of_torch, of_jax = least.get((net, threads), (None, None))
-        eager, fused = torch_steps(*shape, False, False), torch_steps(*shape, True, False)
-        yield f"{net}/eager", "torch eager", eager, None
-        yield f"{net}/eager", "torch fused", fused, 2 if net == "784-256-10" else None
-        yield f"{net}/compiled", "torch fused", fused, of_torch
-        yield f"{net}/compiled", "torch compile", torch_steps(*shape, True, True), of_torch
-        yield f"{net}/compiled", "jax jit", jax_steps(*shape, False), None
-        yield f"{net}/compiled", "jax scan", jax_steps(*shape, True), of_jax
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("program")
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--json")
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    versions = {"torch": torch.__version__, "jax": jax.__version__, "threads": options.threads}
-    ours = Ours(options.program, "--threads", options.threads)
-    # Threads of what ran before may still spin.
-    found = compare(ours, peers(options.threads), options.rounds, lambda: time.sleep(0.02))
-    report(versions, list(found), options.json)
+        of_torch, of_jax = least.get((net, THREADS), (None, None))
+        torch_way = lambda *way, shape=shape: lazily(lambda: torch_net(*shape, *way))
+        jax_way = lambda scan, shape=shape: lazily(lambda: jax_steps(*shape, scan))
+        fused = torch_way(True, False)
+        yield f"{net}/eager", "PyTorch eager", torch_way(False, False), None
+        yield f"{net}/eager", "PyTorch fused", fused, 2 if net == "784-256-10" else None
+        yield f"{net}/compiled", "PyTorch fused", fused, of_torch
+        yield f"{net}/compiled", "PyTorch compile", torch_way(True, True), of_torch
+        yield f"{net}/compiled", "JAX jit", jax_way(False), None
+        yield f"{net}/compiled", "JAX scan", jax_way(True), of_jax
+    for name, block, shape, steps in (("residual", Residual, (256, 512), 15), ("attention", Attention, (8, 256, 256), 2)):
+        way = lambda compiled, task=(block, shape, steps): lazily(lambda: torch_block(*task, compiled))
+        fused, least_of = way(False), 1.8 if name == "attention" else None
+        yield f"{name}/eager", "PyTorch fused", fused, None
+        yield f"{name}/compiled", "PyTorch fused", fused, least_of
+        yield f"{name}/compiled", "PyTorch compile", way(True), least_of
 
 
 if __name__ == "__main__":
-    main()
+    main(__doc__, peers, {"PyTorch": torch.__version__, "JAX": jax.__version__})
