@@ -41,14 +41,16 @@ double peak_once(int threads) {
   return entry->second;
 }
 
+double operations(int64_t m, int64_t k, int64_t n) {
+  return 2.0 * static_cast<double>(m) * static_cast<double>(k) * static_cast<double>(n);
+}
+
 // The operands of a product, and both ways to compute it.
 template <class T>
 class Products {
  public:
   Products(int64_t m, int64_t k, int64_t n) : m_(m), k_(k), n_(n) {}
-  double flops() const {
-    return 2.0 * static_cast<double>(m_) * static_cast<double>(k_) * static_cast<double>(n_);
-  }
+  double flops() const { return operations(m_, k_, n_); }
   int repeats() const { return static_cast<int>(std::max(1.0, 5e8 / flops())); }
   void ours() const {
     const varve::View in[] = {a_.view(), b_.view()}, out[] = {c_.view()};
@@ -149,7 +151,7 @@ void serve(bench::Options options) {
     // Made when they are first asked for.
     const auto made = std::make_shared<std::optional<Products<T>>>();
     const auto products = [=]() -> const Products<T>& { return *made ? **made : made->emplace(m, k, n); };
-    const double flops = 2.0 * static_cast<double>(m) * static_cast<double>(k) * static_cast<double>(n);
+    const double flops = operations(m, k, n);
     const std::string ceiling = std::is_same_v<T, float> ? "peak/f32" : "peak/f64";
     cases.add({name, flops, [=] { return seconds(products(), [&] { products().ours(); }); }, ceiling});
     cases.add({name + "/eigen", flops, [=] { return seconds(products(), [&] { products().eigen(); }); }});

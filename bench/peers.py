@@ -108,21 +108,27 @@ def compare(ours, peers, options, settle=spun_down, alone=True):
 
 
 def duration(t):
-    if t is None:
-        return ""
     return f"{t * 1e9:.0f} ns" if t < 1e-6 else f"{t * 1e6:.3g} us" if t < 1e-3 else f"{t * 1e3:.3g} ms"
 
 
+def against(row):
+    """The ratio, and what it is wanted to be."""
+    wanted = row["required"]
+    return f"{row['ratio']:.2f}" + (f" {'>=' if row['ratio'] >= wanted else '<'} {wanted}" if wanted else "")
+
+
 def table(rows):
-    """In Markdown, as docs/benchmarks.md has it."""
-    yield ("case", "threads", "varve", "peer", "its time", "its time over varve's", "of the ceiling")
-    yield ["---"] * 7
-    for r in rows:
-        ratio = f"{r['ratio']:.2f}" if r["ratio"] else ""
-        if r["required"]:
-            ratio += f" (wanted: {r['required']}{'' if r['ratio'] >= r['required'] else '; MISSED'})"
-        ceiling = "" if r["of_ceiling"] is None else f"{r['of_ceiling']:.2f}"
-        yield r["case"], str(r["threads"]), duration(r["ours"]), r["peer_name"] or "", duration(r["peer"]), ratio, ceiling
+    """A line for each case: our time, its fraction of the ceiling, and each peer's time over ours. Markdown, as in the docs."""
+    names = list(dict.fromkeys(r["peer_name"] for r in rows if r["peer_name"]))
+    lines = [["case", "threads", "varve", "of ceiling", *names], ["---"] * (4 + len(names))]
+    for key in dict.fromkeys((r["case"], r["threads"]) for r in rows):
+        of_case = {r["peer_name"]: r for r in rows if (r["case"], r["threads"]) == key}
+        ours = statistics.median(r["ours"] for r in of_case.values())
+        ceilings = [r["of_ceiling"] for r in of_case.values() if r["of_ceiling"]]
+        ceiling = f"{statistics.median(ceilings):.2f}" if ceilings else ""
+        lines.append([key[0], str(key[1]), duration(ours), ceiling, *(against(of_case[n]) if n in of_case else "" for n in names)])
+    widths = [max(map(len, column)) for column in zip(*lines)]
+    return ["| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths)) + " |" for line in lines]
 
 
 def plot(rows, file):
@@ -148,8 +154,7 @@ def plot(rows, file):
 def report(options, versions, rows):
     """Prints a table; puts the rows into the folder's JSON, in place of those of the same case, and plots all that it has."""
     print(", ".join(f"{name} {version}" for name, version in versions.items()))
-    for line in table(rows):
-        print("|", " | ".join(line), "|")
+    print(*table(rows), sep="\n")
     if not options.out:
         return
     folder, name = Path(options.out), Path(options.program).name.removeprefix("bench_")
