@@ -107,8 +107,11 @@ def compare(ours, peers, options, settle=spun_down, alone=True):
     return rows
 
 
-def duration(t):
-    return f"{t * 1e9:.0f} ns" if t < 1e-6 else f"{t * 1e6:.3g} us" if t < 1e-3 else f"{t * 1e3:.3g} ms"
+def duration(seconds):
+    for unit, size in (("s", 1), ("ms", 1e-3), ("us", 1e-6)):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds * 1e9:.0f} ns"
 
 
 def against(row):
@@ -153,7 +156,7 @@ def plot(rows, file):
 
 def report(options, versions, rows):
     """Prints a table; puts the rows into the folder's JSON, in place of those of the same case, and plots all that it has."""
-    print(", ".join(f"{name} {version}" for name, version in versions.items()))
+    print(", ".join(f"{name} {version}" for name, version in {**versions, "threads": THREADS}.items()))
     print(*table(rows), sep="\n")
     if not options.out:
         return
@@ -180,7 +183,7 @@ def main(doc, peers=lambda ours: [], versions={}):
     options = parser(doc).parse_args()
     ours = Ours(options.program, "--threads", THREADS)
     rows = compare(ours, peers(ours), options)
-    report(options, {**versions, "threads": THREADS}, rows)
+    report(options, versions, rows)
 
 
 if __name__ == "__main__":

@@ -70,7 +70,7 @@ def main():
     options = arguments.parse_args()
     torch.set_num_threads(THREADS)
     versions = {"PyTorch": torch.__version__, "safetensors": safetensors.__version__, "NumPy": numpy.__version__,
-                "Python": platform.python_version(), "threads": THREADS}
+                "Python": platform.python_version()}
     with tempfile.TemporaryDirectory(dir=options.dir) as name:
         folder = Path(name)
         both, single = (Ours(options.program, "--dir", name, "--threads", t) for t in (THREADS, 1))
