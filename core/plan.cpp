@@ -122,21 +122,34 @@ class Plan::Builder {
           if (block_[root] == kNone) {
             block_[root] = static_cast<uint32_t>(blocks.size());
             blocks.push_back({rounded(values_[root]->spec().bytes()), c, c});
+            check_device(values_[root]->storage->backend());
           }
           blocks[block_[root]].last = c;
         }
       const size_t scratch = is_alias(call) ? 0 : call.op->scratch(views_of(call.in), views_of(call.out));
       scratch_.push_back(scratch ? static_cast<uint32_t>(blocks.size()) : kNone);
-      if (scratch) blocks.push_back({rounded(scratch), c, c});
+      if (!scratch) continue;
+      blocks.push_back({rounded(scratch), c, c});
+      check_device(backend_of(call));
     }
     const size_t total = place(blocks);
     for (const Block& b : blocks) offsets_.push_back(b.offset);
     for (const Block& b : blocks) sizes_.push_back(b.bytes);
-    if (total) plan_.arena_ = std::make_shared<Storage>(backend_of_plan(), total);
+    if (total) plan_.arena_ = std::make_shared<Storage>(*backend_, total);
   }
 
-  Backend& backend_of_plan() const {
-    return values_.empty() ? cpu_backend() : values_[0]->storage->backend();
+  // All that lies in the arena is on one device.
+  void check_device(Backend& its) {
+    if (backend_ && backend_ != &its)
+      throw DeviceError(fmt::format("compile: the function computes on {} and on {}; required is one device",
+                                    to_string(backend_->device()), to_string(its.device())));
+    backend_ = &its;
+  }
+
+  // Where a call runs: with its values. One that has none does nothing.
+  Backend& backend_of(const Graph::Call& call) const {
+    const auto& values = call.out.empty() ? call.in : call.out;
+    return values.empty() ? cpu_backend() : values_[values[0]]->storage->backend();
   }
 
   void make_calls() {
@@ -144,7 +157,7 @@ class Plan::Builder {
     for (size_t c = 0; c < plan_.graph_.calls.size(); ++c) {
       const Graph::Call& call = plan_.graph_.calls[c];
       if (is_alias(call)) continue;
-      Call made{call.op, &backend_of_plan(), plan_.views_.size(), call.in.size(), call.out.size(), {}};
+      Call made{call.op, &backend_of(call), plan_.views_.size(), call.in.size(), call.out.size(), {}};
       for (uint32_t v : call.in) add_view(v);
       for (uint32_t v : call.out) {
         add_view(v);
@@ -187,6 +200,7 @@ class Plan::Builder {
   std::vector<uint32_t> root_, made_by_, input_, block_, scratch_;
   std::vector<bool> outside_;
   std::vector<size_t> offsets_, sizes_;
+  Backend* backend_ = nullptr;  // of what lies in the arena
 };
 
 Plan::Plan(const std::function<Tensors(const Tensors&)>& f, std::span<const Tensor> inputs)
