@@ -7,6 +7,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -38,6 +40,13 @@ inline constexpr size_t kRowFns = 7;
 // uniform in [0, 1); normal with mean 0 and variance 1; dropout: 0 with probability p, else 1 / (1 - p).
 enum class RandomFn : uint8_t { uniform, normal, dropout };
 inline constexpr size_t kRandomFns = 3;
+
+// Work that a device keeps, to be started again as one.
+class VARVE_API Recording {
+ public:
+  virtual ~Recording() = default;
+  virtual void start() = 0;
+};
 
 class VARVE_API Backend {
  public:
@@ -75,6 +84,11 @@ class VARVE_API Backend {
   // Philox4x32-10 (Salmon et al., SC 2011). state: u64 {seed, offset}; the offset moves past what
   // was used.
   virtual void random(RandomFn fn, double p, const View& state, const View& out) = 0;
+
+  // What `work` asks of this device on this thread, kept and not done; it must leave the memory it uses where
+  // it is. Null, and nothing was done, where the device keeps no work or cannot keep this. An index out of
+  // range is then reported by the next download after a start, and meets no memory.
+  virtual std::unique_ptr<Recording> record(const std::function<void()>&) { return nullptr; }
 };
 
 VARVE_API Backend& cpu_backend();

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -261,14 +262,47 @@ bool Plan::fits(std::span<const Tensor> inputs) const {
   return std::all_of(guards_.begin(), guards_.end(), [](const auto& g) { return *g.first == g.second; });
 }
 
+void Plan::run_calls() {
+  for (const Call& c : calls_)
+    c.op->run(*c.backend, Views(&views_[c.views], c.ins), Views(&views_[c.views + c.ins], c.outs), c.scratch);
+}
+
+// A recording has its addresses for good, so it reads copies of the inputs. Those that are written, or have
+// gaps, do not allow that.
+void Plan::record(std::span<const Tensor> inputs) {
+  record_tried_ = true;
+  const auto elsewhere = [&](const Call& c) { return c.backend != calls_[0].backend; };
+  const auto has_gaps = [&](const Patch& p) { return !inputs[p.input].is_contiguous(); };
+  if (calls_.empty() || !written_inputs_.empty() || std::any_of(calls_.begin(), calls_.end(), elsewhere) ||
+      std::any_of(patches_.begin(), patches_.end(), has_gaps))
+    return;
+  Backend& on = *calls_[0].backend;
+  recording_ = on.record([&] {
+    std::map<size_t, ValuePtr> copies;
+    for (const Patch& p : patches_) {
+      ValuePtr& copy = copies[p.input];
+      if (!copy) copy = make_value(on, inputs[p.input].spec());
+      views_[p.view].data = copy->storage->data() + p.offset;
+    }
+    recorded_inputs_.assign(copies.begin(), copies.end());
+    run_calls();
+  });
+}
+
 const Tensors& Plan::run(std::span<const Tensor> inputs) {
-  for (const Patch& p : patches_)
-    views_[p.view].data = static_cast<std::byte*>(inputs[p.input].view().data) + p.offset;
+  if (!record_tried_) record(inputs);
   // Before the calls: one that throws may have written already.
   for (Storage* s : written_) s->bump_version();
   for (size_t i : written_inputs_) inputs[i].value().storage->bump_version();
-  for (const Call& c : calls_)
-    c.op->run(*c.backend, Views(&views_[c.views], c.ins), Views(&views_[c.views + c.ins], c.outs), c.scratch);
+  if (recording_) {
+    for (const auto& [i, copy] : recorded_inputs_)
+      copy->storage->backend().copy(inputs[i].view(), copy->view());
+    recording_->start();
+  } else {
+    for (const Patch& p : patches_)
+      views_[p.view].data = static_cast<std::byte*>(inputs[p.input].view().data) + p.offset;
+    run_calls();
+  }
   for (const LeafGrad& g : leaf_grads_) g.leaf->grad = g.after;
   return outputs_;
 }

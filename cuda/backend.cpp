@@ -5,6 +5,7 @@
 #include <vector>
 
 #include <varve/core/error.h>
+#include <varve/cuda/capture.h>
 #include <varve/cuda/cuda.h>
 #include <varve/cuda/drivers.h>
 
@@ -31,11 +32,12 @@ class CudaBackend final : public Backend {
   void release(void* data, size_t bytes) noexcept override { on_.allocator.give(data, bytes); }
   void upload(const void* from, void* to, size_t bytes) override {
     const cuda::Current current(on_.device);
+    if (on_.capture()) throw cuda::CannotRecord();
     on_.staging.upload(on_.stream, from, to, bytes);
   }
   void download(const void* from, void* to, size_t bytes) override {
     const cuda::Current current(on_.device);
-    on_.staging.download(on_.stream, from, to, bytes);
+    on_.download(from, to, bytes);
   }
 
   void fill(const View& out, const void* element) override {
@@ -64,6 +66,9 @@ class CudaBackend final : public Backend {
   }
   void random(RandomFn fn, double p, const View& state, const View& out) override {
     run("random", [&] { cuda::drive_random(on_, fn, p, state, out); });
+  }
+  std::unique_ptr<Recording> record(const std::function<void()>& work) override {
+    return cuda::record(on_, work);
   }
 
  private:

@@ -3,12 +3,16 @@
 
 #include <cstdint>
 #include <mutex>
+#include <vector>
 
 #include <varve/cuda/allocator.h>
 #include <varve/cuda/device.h>
 #include <varve/cuda/staging.h>
 
 namespace varve::cuda {
+
+class Capture;
+class Verdicts;
 
 struct Context {
   explicit Context(int device);
@@ -21,6 +25,17 @@ struct Context {
 
   std::mutex blas_mutex;  // one thread at a time may use the handle
   cublasHandle_t blas = nullptr;
+  void* blas_workspace = nullptr;
+  cudaStream_t blas_stream = nullptr;  // where it works now
+
+  std::mutex verdicts_mutex;
+  std::vector<Verdicts*> verdicts;  // of the recordings that live
+
+  // What this thread records here, if it does; and where its work goes.
+  Capture* capture() const;
+  cudaStream_t queue() const;
+  // Waits for the bytes and for all that came before; refuses an index that a recording found out of range.
+  void download(const void* from, void* to, size_t bytes);
 };
 
 // Memory for the length of one call: who comes next on the stream may have it.
@@ -28,7 +43,7 @@ class Workspace {
  public:
   Workspace(Context& context, size_t bytes)
       : context_(context), bytes_(bytes), data_(context.allocator.take(bytes)) {}
-  ~Workspace() { context_.allocator.give(data_, bytes_); }
+  ~Workspace();  // what is recorded keeps it
   Workspace(const Workspace&) = delete;
   Workspace& operator=(const Workspace&) = delete;
   std::byte* data() const { return static_cast<std::byte*>(data_); }

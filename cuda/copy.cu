@@ -56,7 +56,7 @@ void drive_copy(Context& on, const View& in, const View& out) {
   if (space.total == 0) return;
   if (in.dtype == out.dtype && is_block(space)) {
     VARVE_CUDA_CHECK(
-        cudaMemcpyAsync(out.data, in.data, out.spec().bytes(), cudaMemcpyDeviceToDevice, on.stream));
+        cudaMemcpyAsync(out.data, in.data, out.spec().bytes(), cudaMemcpyDeviceToDevice, on.queue()));
   } else if (in.dtype == out.dtype) {
     with_bits(size_of(in.dtype), [&]<class Bits>() { start(on, space.total, copy_bits<Bits>, space); });
   } else {

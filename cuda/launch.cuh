@@ -17,7 +17,7 @@ __device__ void for_each_index(int64_t total, Body&& body) {
 template <class... Parameters, class... Arguments>
 void start(Context& on, int64_t total, void (*kernel)(Parameters...), const Arguments&... arguments) {
   if (total == 0) return;
-  kernel<<<blocks_for(on, total), kThreads, 0, on.stream>>>(arguments...);
+  kernel<<<blocks_for(on, total), kThreads, 0, on.queue()>>>(arguments...);
   VARVE_CUDA_CHECK(cudaGetLastError());
 }
 

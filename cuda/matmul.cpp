@@ -10,15 +10,17 @@ namespace {
 
 constexpr size_t kWorkspace = size_t{32} << 20;
 
-// Created on first use: it takes a while, and a workspace of our own lets products be captured in graphs.
+// Created on first use, for it takes a while. With a workspace of ours products can be recorded.
 cublasHandle_t handle(Context& on) {
   if (!on.blas) {
-    cublasHandle_t made = nullptr;
-    VARVE_CUDA_CHECK(cublasCreate(&made));
-    on.blas = made;
-    VARVE_CUDA_CHECK(cublasSetStream(on.blas, on.stream));
+    if (!on.blas_workspace) on.blas_workspace = on.allocator.take(kWorkspace);
+    VARVE_CUDA_CHECK(cublasCreate(&on.blas));
     VARVE_CUDA_CHECK(cublasSetMathMode(on.blas, CUBLAS_DEFAULT_MATH));
-    VARVE_CUDA_CHECK(cublasSetWorkspace(on.blas, on.allocator.take(kWorkspace), kWorkspace));
+  }
+  if (on.blas_stream != on.queue()) {
+    VARVE_CUDA_CHECK(cublasSetStream(on.blas, on.queue()));
+    VARVE_CUDA_CHECK(cublasSetWorkspace(on.blas, on.blas_workspace, kWorkspace));
+    on.blas_stream = on.queue();
   }
   return on.blas;
 }

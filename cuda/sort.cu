@@ -66,7 +66,7 @@ void sort_places(Context& on, const Key* keys, const int64_t* places, int64_t* s
   const Workspace sorted_keys(on, static_cast<size_t>(total) * sizeof(Key));
   const auto sort = [&](void* temporary, size_t& bytes) {
     return cub::DeviceRadixSort::SortPairs(temporary, bytes, keys, sorted_keys.as<Key>(), places, sorted,
-                                           total, 0, bits, on.stream);
+                                           total, 0, bits, on.queue());
   };
   size_t bytes = 0;
   VARVE_CUDA_CHECK(sort(nullptr, bytes));

@@ -2,6 +2,7 @@
 #include <varve/varve.h>
 #include "tests/cuda/gpu.h"
 #include "tests/fixture.h"
+#include "tests/message.h"
 
 using namespace varve;
 using namespace varve::test;
@@ -79,6 +80,39 @@ TEST_CASE_TEMPLATE("training on the GPU: the loss falls, bits repeat, the CPU ag
     CAPTURE(name);
     CHECK(distance(*eager.state.find(name), tensor) < 2e-2);
   }
+}
+
+TEST_CASE(
+    "a compiled step is one recording, reads inputs wherever they lie, and reports an index out of range") {
+  if (!gpu()) return;
+  const OnDevice on(kCuda);
+  const Tensor table = randn({10, 33}), weight = randn({33, 5});
+  auto picked = compile([&](const Tensor& rows, const Tensor& scale) {
+    const Tensor x = index_select(table, 0, rows);
+    return Tensors{softmax(matmul(x, weight)) * scale, sort(sum(x, {0}), 0).values, cumsum(x, 0)};
+  });
+  for (int64_t i = 0; i < 6; ++i) {
+    const Tensor all = cast(rand({40}, 0, 10), DType::i64);
+    const Tensor rows = slice(all, 0, i, i + 20), scale = full({}, static_cast<double>(i));
+    const Tensors found = picked(rows, scale);
+    const Tensor x = index_select(table, 0, rows);
+    CAPTURE(i);
+    CHECK(identical(found[0], softmax(matmul(x, weight)) * scale));
+    CHECK(identical(found[1], sort(sum(x, {0}), 0).values));
+    CHECK(identical(found[2], cumsum(x, 0)));
+  }
+  REQUIRE(picked.plans().size() == 1);
+  CHECK(picked.plans()[0]->is_recorded());
+  Tensor bad = clone(arange(20) * 0);
+  bad[7].fill(10);
+  const Tensors found = picked(bad, full({}, 1));
+  CHECK(contains(message_of<ShapeError>([&] { found[0][0][0].item(); }),
+                 "gather: index 10 for an axis of size 10"));
+  CHECK(found[0][0][0].item() >= 0);  // and it goes on
+  // What nobody holds may be had by others while the recording lives, but for its own memory.
+  const Tensor other = randn({1000, 1000}), copy = clone(other);
+  picked(arange(20) * 0, full({}, 1));
+  CHECK(identical(other, copy));
 }
 
 TEST_CASE("a long training on the GPU learns its batch") {
