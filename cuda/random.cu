@@ -60,7 +60,9 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 // After every block has read it.
-__global__ void advance(State state, uint64_t used) { state.words[state.step] += used; }
+__global__ void advance(State state, uint64_t used) {
+  if (threadIdx.x == 0) state.words[state.step] += used;
+}
 
 }  // namespace
 
