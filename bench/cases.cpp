@@ -48,6 +48,7 @@ double median(std::vector<double> values) { return quantile(std::move(values), 0
 void add_options(CLI::App& app, Options& options) {
   app.add_option("--rounds", options.rounds, "how often each case runs");
   app.add_option("--threads", options.threads, "how many threads")->check(CLI::Range(1, 1024));
+  app.add_option("--device", options.device, "cpu, cuda or cuda:N, where the bench has cases for it");
   app.add_option("--filter", options.filter, "only cases whose name has this in it");
   app.add_flag("--serve", options.serve, "time the cases whose names come on stdin");
 }

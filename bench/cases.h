@@ -27,6 +27,7 @@ struct Case {
 
 struct Options {
   int rounds = 9, threads = 0;
+  std::string device = "cpu";
   std::string filter;
   bool serve = false;
 };

@@ -4,7 +4,6 @@ set(varve_folders core core/ops core/cpu nn optim io io/foreign data cuda)
 set(varve_internal
   core/pointwise_kernels.h core/ops/elementwise.h core/ops/list.h
   core/cpu/cgroup.h core/cpu/drivers.h core/cpu/kernels.h core/cpu/lanes.h core/cpu/processor.h core/cpu/space.h
-  cuda/cuda.h
   io/attribute.h io/blocks.h io/bytes.h io/chunk_coder.h io/extent.h io/gzip.h io/index.h io/layout.h io/loading.h io/snapshot.h
   io/scratch.h io/sharing.h io/spares.h io/stop_gradient.h io/trace_sizes.h)
 
@@ -16,5 +15,15 @@ foreach(folder ${varve_folders})
   list(APPEND varve_sources ${sources})
   list(APPEND varve_headers ${headers})
 endforeach()
+# Of cuda/ either the backend or its absence is built; all that others see of it is one function.
+if(VARVE_CUDA)
+  file(GLOB sources RELATIVE ${CMAKE_CURRENT_SOURCE_DIR} CONFIGURE_DEPENDS cuda/*.cu)
+  list(APPEND varve_sources ${sources})
+  list(REMOVE_ITEM varve_sources cuda/absent.cpp)
+else()
+  list(FILTER varve_sources EXCLUDE REGEX "^cuda/")
+  list(APPEND varve_sources cuda/absent.cpp)
+endif()
+list(FILTER varve_headers EXCLUDE REGEX "^cuda/")
 list(REMOVE_ITEM varve_sources ${varve_kernel_sources})
 list(REMOVE_ITEM varve_headers ${varve_internal})

@@ -31,12 +31,12 @@ std::string called(const AnyOp& op, size_t i, const Tensor& t) {
 }
 
 Backend& common_backend(const AnyOp& op, std::span<const Tensor> in) {
-  if (in.empty()) return cpu_backend();
+  if (in.empty()) return backend_for(current_device());
   for (size_t i = 0; i < in.size(); ++i) {
     if (!in[i].defined()) throw Error(fmt::format("{}: input {} is undefined", op.name().name, i));
     if (in[i].device() != in[0].device())
-      throw DeviceError(fmt::format("{}: inputs on {} and {}; required is one device", op.name().name,
-                                    to_string(in[0].device()), to_string(in[i].device())));
+      throw DeviceError(fmt::format("{}: inputs on {} and {}; required is one device, move one with .to",
+                                    op.name().name, to_string(in[0].device()), to_string(in[i].device())));
   }
   return in[0].value().storage->backend();
 }

@@ -7,8 +7,11 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include <varve/core/view.h>
 
@@ -38,14 +41,25 @@ inline constexpr size_t kRowFns = 7;
 enum class RandomFn : uint8_t { uniform, normal, dropout };
 inline constexpr size_t kRandomFns = 3;
 
+// Work that a device keeps, to be started again as one.
+class VARVE_API Recording {
+ public:
+  virtual ~Recording() = default;
+  virtual void start() = 0;
+};
+
 class VARVE_API Backend {
  public:
   virtual ~Backend() = default;
   virtual Device device() const = 0;
 
-  // At least 64-byte aligned; throws std::bad_alloc.
+  // At least 64-byte aligned; an Error where there is not enough.
   virtual void* allocate(size_t bytes) = 0;
   virtual void release(void* data, size_t bytes) noexcept = 0;
+  // From the host's memory to the device's, and back. All that was asked of the device before comes first;
+  // when either returns, the host may use its side.
+  virtual void upload(const void* from, void* to, size_t bytes) = 0;
+  virtual void download(const void* from, void* to, size_t bytes) = 0;
 
   // Every element of `out` becomes the one at `element` (host memory, of out's dtype).
   virtual void fill(const View& out, const void* element) = 0;
@@ -70,11 +84,31 @@ class VARVE_API Backend {
   // Philox4x32-10 (Salmon et al., SC 2011). state: u64 {seed, offset}; the offset moves past what
   // was used.
   virtual void random(RandomFn fn, double p, const View& state, const View& out) = 0;
+
+  // What `work` asks of this device on this thread, kept and not done; it must leave the memory it uses where
+  // it is. Null, and nothing was done, where the device keeps no work or cannot keep this. An index out of
+  // range is then reported by the next download after a start, and meets no memory.
+  virtual std::unique_ptr<Recording> record(const std::function<void()>&) { return nullptr; }
 };
 
 VARVE_API Backend& cpu_backend();
 // The backend of a device; DeviceError when it is absent.
 VARVE_API Backend& backend_for(Device device);
 VARVE_API std::string to_string(Device device);  // "cpu", "cuda:0"
+// The device named as to_string does, "cuda" for the first; DeviceError when it is no name of one.
+VARVE_API Device device_named(std::string_view name);
+
+// Where this thread makes tensors from nothing or from numbers: the CPU, or what the innermost OnDevice says.
+VARVE_API Device current_device();
+class VARVE_API OnDevice {
+ public:
+  explicit OnDevice(Device device);
+  ~OnDevice();
+  OnDevice(const OnDevice&) = delete;
+  OnDevice& operator=(const OnDevice&) = delete;
+
+ private:
+  Device previous_;
+};
 
 }  // namespace varve

@@ -132,6 +132,8 @@ class Sweep {
     uint32_t wants = 0;
     for (size_t i = 0; i < node->inputs.size() && i < 32; ++i)
       if (node->inputs[i] && (!collect_ || needed_.count(node->inputs[i].node.get()))) wants |= 1u << i;
+    const OnDevice on(
+        std::find_if(dy.begin(), dy.end(), [](const Tensor& t) { return t.defined(); })->device());
     for (size_t i = 0; i < dy.size(); ++i)
       if (!dy[i].defined() && is_floating(node->out_specs[i].dtype))
         dy[i] = full(node->out_specs[i].shape, 0.0, node->out_specs[i].dtype);

@@ -91,6 +91,7 @@ Graph trace(const std::function<Tensors(const Tensors&)>& f, const Tensors& inpu
 Tensors Graph::run(const Tensors& in) const {
   if (in.size() != inputs.size())
     throw Error(fmt::format("graph: {} inputs given, {} required", in.size(), inputs.size()));
+  const OnDevice on(in.empty() ? current_device() : in[0].device());
   Tensors now(values.size());
   for (size_t i = 0; i < in.size(); ++i) now[inputs[i]] = in[i];
   for (const Captured& c : captured) now[c.value] = c.tensor;

@@ -30,6 +30,17 @@ void Cloner::parameter(const std::string&, Tensor& t) {
   t = copy;
 }
 
+void Mover::parameter(const std::string&, Tensor& t) {
+  if (t.device() == device) return;
+  Tensor& there = moved[t.value_ptr().get()];
+  if (!there.defined()) {
+    there = t.detach().to(device);
+    if (t.requires_grad()) there.set_requires_grad();
+    there.set_label(t.label());
+  }
+  t = there;
+}
+
 }  // namespace detail
 
 std::string summary(const std::vector<MemberEntry>& entries) {

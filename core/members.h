@@ -160,6 +160,13 @@ struct Cloner {
     m.set(training);
   }
 };
+struct Mover {
+  Device device;
+  std::unordered_map<const Value*, Tensor> moved = {};
+  VARVE_API void parameter(const std::string&, Tensor& t);
+  void buffer(const std::string& name, Tensor& t) { parameter(name, t); }
+  void mode(const std::string&, const Mode&) {}
+};
 }  // namespace detail
 
 // Every parameter and buffer, aliases marked.
@@ -246,6 +253,12 @@ template <class M>
 M clone(M module) requires Module<M> {
   walk(module, detail::Cloner{});
   return module;
+}
+// Moves every parameter and buffer to that device, where they are leaves of their own: make the optimizer
+// afterwards.
+template <class M>
+void to(M& module, Device device) requires Module<M> {
+  walk(module, detail::Mover{device});
 }
 // A table: name, shape, dtype, numbers; tied tensors and buffers marked; the total.
 VARVE_API std::string summary(const std::vector<MemberEntry>& entries);

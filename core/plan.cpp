@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -122,21 +123,34 @@ class Plan::Builder {
           if (block_[root] == kNone) {
             block_[root] = static_cast<uint32_t>(blocks.size());
             blocks.push_back({rounded(values_[root]->spec().bytes()), c, c});
+            check_device(values_[root]->storage->backend());
           }
           blocks[block_[root]].last = c;
         }
       const size_t scratch = is_alias(call) ? 0 : call.op->scratch(views_of(call.in), views_of(call.out));
       scratch_.push_back(scratch ? static_cast<uint32_t>(blocks.size()) : kNone);
-      if (scratch) blocks.push_back({rounded(scratch), c, c});
+      if (!scratch) continue;
+      blocks.push_back({rounded(scratch), c, c});
+      check_device(backend_of(call));
     }
     const size_t total = place(blocks);
     for (const Block& b : blocks) offsets_.push_back(b.offset);
     for (const Block& b : blocks) sizes_.push_back(b.bytes);
-    if (total) plan_.arena_ = std::make_shared<Storage>(backend_of_plan(), total);
+    if (total) plan_.arena_ = std::make_shared<Storage>(*backend_, total);
   }
 
-  Backend& backend_of_plan() const {
-    return values_.empty() ? cpu_backend() : values_[0]->storage->backend();
+  // All that lies in the arena is on one device.
+  void check_device(Backend& its) {
+    if (backend_ && backend_ != &its)
+      throw DeviceError(fmt::format("compile: the function computes on {} and on {}; required is one device",
+                                    to_string(backend_->device()), to_string(its.device())));
+    backend_ = &its;
+  }
+
+  // Where a call runs: with its values. One that has none does nothing.
+  Backend& backend_of(const Graph::Call& call) const {
+    const auto& values = call.out.empty() ? call.in : call.out;
+    return values.empty() ? cpu_backend() : values_[values[0]]->storage->backend();
   }
 
   void make_calls() {
@@ -144,7 +158,7 @@ class Plan::Builder {
     for (size_t c = 0; c < plan_.graph_.calls.size(); ++c) {
       const Graph::Call& call = plan_.graph_.calls[c];
       if (is_alias(call)) continue;
-      Call made{call.op, &backend_of_plan(), plan_.views_.size(), call.in.size(), call.out.size(), {}};
+      Call made{call.op, &backend_of(call), plan_.views_.size(), call.in.size(), call.out.size(), {}};
       for (uint32_t v : call.in) add_view(v);
       for (uint32_t v : call.out) {
         add_view(v);
@@ -187,6 +201,7 @@ class Plan::Builder {
   std::vector<uint32_t> root_, made_by_, input_, block_, scratch_;
   std::vector<bool> outside_;
   std::vector<size_t> offsets_, sizes_;
+  Backend* backend_ = nullptr;  // of what lies in the arena
 };
 
 Plan::Plan(const std::function<Tensors(const Tensors&)>& f, std::span<const Tensor> inputs)
@@ -247,14 +262,47 @@ bool Plan::fits(std::span<const Tensor> inputs) const {
   return std::all_of(guards_.begin(), guards_.end(), [](const auto& g) { return *g.first == g.second; });
 }
 
+void Plan::run_calls() {
+  for (const Call& c : calls_)
+    c.op->run(*c.backend, Views(&views_[c.views], c.ins), Views(&views_[c.views + c.ins], c.outs), c.scratch);
+}
+
+// A recording has its addresses for good, so it reads copies of the inputs. Those that are written, or have
+// gaps, do not allow that.
+void Plan::record(std::span<const Tensor> inputs) {
+  record_tried_ = true;
+  const auto elsewhere = [&](const Call& c) { return c.backend != calls_[0].backend; };
+  const auto has_gaps = [&](const Patch& p) { return !inputs[p.input].is_contiguous(); };
+  if (calls_.empty() || !written_inputs_.empty() || std::any_of(calls_.begin(), calls_.end(), elsewhere) ||
+      std::any_of(patches_.begin(), patches_.end(), has_gaps))
+    return;
+  Backend& on = *calls_[0].backend;
+  recording_ = on.record([&] {
+    std::map<size_t, ValuePtr> copies;
+    for (const Patch& p : patches_) {
+      ValuePtr& copy = copies[p.input];
+      if (!copy) copy = make_value(on, inputs[p.input].spec());
+      views_[p.view].data = copy->storage->data() + p.offset;
+    }
+    recorded_inputs_.assign(copies.begin(), copies.end());
+    run_calls();
+  });
+}
+
 const Tensors& Plan::run(std::span<const Tensor> inputs) {
-  for (const Patch& p : patches_)
-    views_[p.view].data = static_cast<std::byte*>(inputs[p.input].view().data) + p.offset;
+  if (!record_tried_) record(inputs);
   // Before the calls: one that throws may have written already.
   for (Storage* s : written_) s->bump_version();
   for (size_t i : written_inputs_) inputs[i].value().storage->bump_version();
-  for (const Call& c : calls_)
-    c.op->run(*c.backend, Views(&views_[c.views], c.ins), Views(&views_[c.views + c.ins], c.outs), c.scratch);
+  if (recording_) {
+    for (const auto& [i, copy] : recorded_inputs_)
+      copy->storage->backend().copy(inputs[i].view(), copy->view());
+    recording_->start();
+  } else {
+    for (const Patch& p : patches_)
+      views_[p.view].data = static_cast<std::byte*>(inputs[p.input].view().data) + p.offset;
+    run_calls();
+  }
   for (const LeafGrad& g : leaf_grads_) g.leaf->grad = g.after;
   return outputs_;
 }

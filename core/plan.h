@@ -28,6 +28,8 @@ class VARVE_API Plan {
   const Graph& graph() const { return graph_; }
   size_t arena_bytes() const { return arena_ ? arena_->bytes() : 0; }
   size_t calls() const { return calls_.size(); }
+  // Whether replays are started as one, where the device can; known after the first.
+  bool is_recorded() const { return recording_ != nullptr; }
 
  private:
   struct Call {
@@ -55,6 +57,8 @@ class VARVE_API Plan {
     bool operator==(const Sharing&) const = default;
   };
   Sharing sharing_of(std::span<const Tensor> inputs, size_t i) const;
+  void run_calls();
+  void record(std::span<const Tensor> inputs);
   class Builder;
 
   Graph graph_;
@@ -71,6 +75,10 @@ class VARVE_API Plan {
   std::vector<Storage*> written_;                  // those of them that a replay changes, by address
   std::vector<size_t> written_inputs_;             // the inputs that a replay changes
   Tensors outputs_;
+
+  bool record_tried_ = false;
+  std::unique_ptr<Recording> recording_;
+  std::vector<std::pair<size_t, ValuePtr>> recorded_inputs_;  // which, and the copy that the recording reads
 };
 
 namespace detail {

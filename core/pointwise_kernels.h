@@ -1,5 +1,5 @@
-// The kernels of the pointwise family: every function, every slope of one, and the optimizers' in-place
-// updates.
+// The kernels of the pointwise family: every function, every slope of one, the optimizers' in-place updates,
+// and what ops are made of.
 #pragma once
 
 #include <varve/core/pointwise.h>
@@ -148,9 +148,19 @@ struct AdamUpdate {
 
 using Updates = List<SgdUpdate, AdamUpdate>;
 
+// ---- parts of ops ----
+
+struct DivideBy {
+  static constexpr About kAbout{.name = "divide_by"};
+  double divisor = 1;
+  VARVE_HD auto value(auto x) const { return x / divisor; }
+};
+
+using Parts = List<DivideBy>;
+
 // ---- the table every backend fills ----
 
-using Kernels = Concat<Functions, Slopes, Updates>;
+using Kernels = Concat<Functions, Slopes, Updates, Parts>;
 
 // A kernel's place in the table.
 enum class Id : uint16_t;

@@ -31,7 +31,7 @@ std::vector<int64_t> shown(int64_t size, bool cut) {
 class Printer {
  public:
   explicit Printer(const Tensor& tensor)
-      : values_(no_grad([&] { return contiguous(cast(tensor.detach(), wide(tensor.dtype()))); })),
+      : values_(no_grad([&] { return contiguous(cast(tensor.detach(), wide(tensor.dtype()))).to(kCpu); })),
         dtype_(tensor.dtype()),
         cut_(tensor.numel() > kMostElements) {
     if (is_floating(dtype_)) choose_format(0, 0);

@@ -28,7 +28,7 @@ VARVE_HD constexpr std::array<uint32_t, 4> philox(uint64_t key, uint64_t counter
 // Copies share the stream.
 class VARVE_API Generator {
  public:
-  explicit Generator(uint64_t seed = 0);
+  explicit Generator(uint64_t seed = 0);  // on the current device, where it draws
   explicit Generator(Tensor state) : state_(std::move(state)) {}
   uint64_t seed() const;
   uint64_t offset() const;  // counters used so far
@@ -39,9 +39,9 @@ class VARVE_API Generator {
   Tensor state_;
 };
 
-// This thread's generator, with seed 0 until set.
-VARVE_API Generator& default_generator();
-// Starts this thread's generator anew.
+// This thread's generator for a device, with seed 0 until set; the numbers are the same on each.
+VARVE_API Generator& default_generator(Device device = current_device());
+// Starts this thread's generators anew.
 VARVE_API void manual_seed(uint64_t seed);
 
 }  // namespace varve

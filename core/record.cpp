@@ -25,8 +25,10 @@ bool is_finite(const Tensor& t) {
   const View zeros_view = zeros->view();
   on.pointwise(pointwise::id_of<pointwise::Sub>, {}, operands, Views(&zeros_view, 1));
   on.reduce(ReduceFn::sum, zeros_view, sum->view());
+  const ValuePtr wide = make_value(on, {DType::f64, sum->shape});
+  on.copy(sum->view(), wide->view());
   double value = 0;
-  on.copy(sum->view(), contiguous_view(&value, {DType::f64, sum->shape}));
+  on.download(wide->view().data, &value, sizeof value);
   return value == 0;
 }
 

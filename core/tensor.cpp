@@ -20,7 +20,9 @@ const void* Tensor::readable(DType dtype) const {
     throw DTypeError(fmt::format("data: read as {}, the tensor is {}; ask for that type, or cast",
                                  name_of(dtype), name_of(v.dtype)));
   if (device() != kCpu)
-    throw DeviceError(fmt::format("data: the tensor is on {}; move it to the CPU", to_string(device())));
+    throw DeviceError(
+        fmt::format("data: the tensor is on {}, the host sees what is on the CPU; call .to(kCpu) first",
+                    to_string(device())));
   if (!varve::is_contiguous(v))
     throw ShapeError(fmt::format("data: shape {} with strides {} is not contiguous; use contiguous(x)",
                                  to_string(v.shape), to_string(v.strides)));
@@ -38,13 +40,35 @@ void Tensor::read_item(DType dtype, void* out) const {
   if (numel() != 1)
     throw ShapeError(
         fmt::format("item: shape {} has {} elements; required is one", to_string(shape()), numel()));
-  value().storage->backend().copy(view(), contiguous_view(out, {dtype, shape()}));
+  alignas(8) std::byte element[8];
+  const View v = view();
+  value().storage->backend().download(v.data, element, size_of(v.dtype));
+  cpu_backend().copy({element, v.dtype, v.shape, v.strides}, contiguous_view(out, {dtype, shape()}));
+}
+
+Tensor Tensor::to(Device device) const {
+  if (device == this->device()) return *this;
+  Trace::forbid_reading("to");
+  if (grad_enabled() && requires_grad())
+    throw Error(
+        "to: this tensor requires a gradient, which moving it would lose: move x.detach(), or the module "
+        "before it is "
+        "trained");
+  if (device != kCpu && this->device() != kCpu) return to(kCpu).to(device);
+  const Tensor from = no_grad([&] { return contiguous(detach()); });
+  const ValuePtr moved = make_value(backend_for(device), spec());
+  std::byte* const data = moved->storage->data();
+  if (device == kCpu)
+    from.value().storage->backend().download(from.view().data, data, spec().bytes());
+  else
+    moved->storage->backend().upload(from.view().data, data, spec().bytes());
+  return Tensor(moved);
 }
 
 bool identical(const Tensor& a, const Tensor& b) {
   Trace::forbid_reading("identical");
   if (a.spec() != b.spec()) return false;
-  const Tensor x = contiguous(a.detach()), y = contiguous(b.detach());
+  const Tensor x = contiguous(a.detach().to(kCpu)), y = contiguous(b.detach().to(kCpu));
   return std::memcmp(x.view().data, y.view().data, x.spec().bytes()) == 0;
 }
 
@@ -115,9 +139,12 @@ void Tensor::assign(const Tensor& source) const {
         "assign source.detach()");
   // Another view of the same memory is read before any of it is written.
   const bool shared = source.value().storage == value().storage;
-  apply_op(Assign{}, {*this, shared ? clone(source.detach()) : source.detach()});
+  apply_op(Assign{}, {*this, shared ? clone(source.detach()) : source.detach().to(device())});
 }
 
-void Tensor::fill(double value) const { assign(full({}, value, dtype())); }
+void Tensor::fill(double value) const {
+  const OnDevice on(device());
+  assign(full({}, value, dtype()));
+}
 
 }  // namespace varve

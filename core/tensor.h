@@ -62,6 +62,9 @@ class VARVE_API Tensor {
     read_item(dtype_of<T>, &out);
     return out;
   }
+  // The same elements on that device, contiguous and apart from the record; this tensor itself if it is
+  // there. An error where a gradient is required (outside no_grad). Not while tracing.
+  Tensor to(Device device) const;
   // The i-th along axis 0, as a view.
   Tensor operator[](int64_t i) const;
 
@@ -87,7 +90,7 @@ class VARVE_API Tensor {
   void on_grad(std::function<Tensor(const Tensor&)> hook) const;
 
   // ---- in place; not recorded, so an error where a gradient is required (outside no_grad) ----
-  void assign(const Tensor& source) const;  // broadcast and converted
+  void assign(const Tensor& source) const;  // broadcast and converted; from any device
   void fill(double value) const;
 
   // What error messages call it; shared by all views of the storage.

@@ -5,7 +5,7 @@
 
 namespace varve {
 
-// The backend of that GPU; DeviceError when this version, this build or this machine has none.
+// The backend of that GPU; DeviceError when this build or this machine has none.
 VARVE_API Backend& cuda_backend(int index);
 
 }  // namespace varve

@@ -28,13 +28,11 @@ ValuePtr copied(const Value& v) {
 ValuePtr item_of(const NamedTensor& named, ByView<ValuePtr>& spread) {
   const auto& [name, tensor] = named;
   if (!tensor.defined()) throw Error(fmt::format("save: tensor '{}' is undefined; leave it out", name));
-  if (tensor.device() != kCpu)
-    throw DeviceError(
-        fmt::format("save: tensor '{}' is on {}; move it to the CPU", name, to_string(tensor.device())));
   const Value& v = tensor.value();
-  if (!is_nested(v.shape, v.strides)) {
+  const bool is_away = tensor.device() != kCpu;
+  if (is_away || !is_nested(v.shape, v.strides)) {
     ValuePtr& copy = spread[&v];
-    if (!copy) copy = copied(v);
+    if (!copy) copy = is_away ? tensor.detach().to(kCpu).value_ptr() : copied(v);
     return copy;
   }
   const Strides strides = plain_strides(v.shape, v.strides);

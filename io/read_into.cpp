@@ -105,13 +105,16 @@ void Reader::read_into(const NamedTensors& targets) const {
   Trace::forbid_reading("load");
   std::vector<Copy> copies;
   std::vector<size_t> wanted;
+  std::vector<std::pair<Tensor, Tensor>> away;  // targets on another device, and what is read in their stead
   for (const auto& [name, tensor] : targets) {
     const TensorEntry& from = entry(name);
     if (from.shape != tensor.shape())
       throw ShapeError(fmt::format("load: tensor '{}' in {} has shape {}; required is {}", name,
                                    source_->name(), to_string(from.shape), to_string(tensor.shape())));
     require_writable(name, tensor);
-    copies.push_back({&from, tensor.detach()});
+    Tensor to = tensor.detach();
+    if (to.device() != kCpu) to = away.emplace_back(to, Tensor(make_value(cpu_backend(), to.spec()))).second;
+    copies.push_back({&from, to});
     wanted.push_back(from.storage);
   }
   const Loading loading(*source_, *index_);
@@ -127,6 +130,7 @@ void Reader::read_into(const NamedTensors& targets) const {
   });
   for (const Copy& c : ways.whole)
     cpu_backend().copy(tensor_of(*c.from, storages[c.from->storage]).view(), c.to.view());
+  for (const auto& [to, from] : away) to.assign(from);
   for (const Copy& c : copies) c.to.value().storage->bump_version();
 }
 

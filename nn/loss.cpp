@@ -45,7 +45,8 @@ void check_alike(const Tensor& prediction, const Tensor& target, const char* ope
 // The first target that is no class. A trace ends with the error that names it, so its value may be read.
 int64_t first_outside(const Tensor& targets, int64_t classes) {
   const Tensor flat = contiguous(targets.detach());
-  const std::span all(flat.view().as<const int64_t>(), static_cast<size_t>(flat.numel()));
+  std::vector<int64_t> all(static_cast<size_t>(flat.numel()));
+  flat.value().storage->backend().download(flat.view().data, all.data(), flat.spec().bytes());
   return *std::find_if(all.begin(), all.end(), [&](int64_t t) { return t < 0 || t >= classes; });
 }
 

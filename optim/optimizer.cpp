@@ -34,6 +34,9 @@ Optimizer::Optimizer(const char* name, std::vector<std::string_view> moment_name
 
 void Optimizer::add_group(const NamedTensors& parameters, double lr) {
   check_lr(lr);
+  const auto first = std::find_if(parameters.begin(), parameters.end(),
+                                  [](const NamedTensor& p) { return p.tensor.defined(); });
+  const OnDevice on(first == parameters.end() ? current_device() : first->tensor.device());
   groups_.push_back({{}, number(lr), zeros({static_cast<int64_t>(parameters.size())}, DType::f64)});
   for (const NamedTensor& given : parameters) {
     check_new(given);

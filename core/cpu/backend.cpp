@@ -3,10 +3,10 @@
 #include <sys/mman.h>
 
 #include <cstdlib>
+#include <cstring>
 
 #include <varve/core/cpu/drivers.h>
 #include <varve/core/error.h>
-#include <varve/cuda/cuda.h>
 
 namespace varve {
 namespace {
@@ -29,6 +29,10 @@ class CpuBackend final : public Backend {
     return data;
   }
   void release(void* data, size_t) noexcept override { std::free(data); }
+  void upload(const void* from, void* to, size_t bytes) override {
+    if (bytes) std::memcpy(to, from, bytes);
+  }
+  void download(const void* from, void* to, size_t bytes) override { upload(from, to, bytes); }
 
   void fill(const View& out, const void* element) override { cpu::drive_fill(out, element); }
   void copy(const View& in, const View& out) override { cpu::drive_copy(in, out); }
@@ -54,14 +58,6 @@ class CpuBackend final : public Backend {
 Backend& cpu_backend() {
   static CpuBackend instance;
   return instance;
-}
-
-Backend& backend_for(Device device) {
-  return device.kind == DeviceKind::cpu ? cpu_backend() : cuda_backend(device.index);
-}
-
-std::string to_string(Device device) {
-  return device.kind == DeviceKind::cpu ? "cpu" : fmt::format("cuda:{}", device.index);
 }
 
 }  // namespace varve

@@ -102,6 +102,7 @@ Tensor embedding(const Tensor& weight, const Tensor& index) {
 }
 
 Tensor one_hot(const Tensor& index, int64_t classes, DType dtype) {
+  const OnDevice on(index.device());
   const Tensor at = unsqueeze(index, -1);
   Shape shape = index.shape();
   shape.push_back(classes);
@@ -112,6 +113,7 @@ namespace {
 // column - row over the last two axes
 Tensor offsets(const Tensor& x, const char* op) {
   if (x.rank() < 2) throw ShapeError(fmt::format("{}: {} has fewer than 2 axes", op, to_string(x.shape())));
+  const OnDevice on(x.device());
   return arange(x.size(-1)) - unsqueeze(arange(x.size(-2)), 1);
 }
 }  // namespace

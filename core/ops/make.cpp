@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <cmath>
-#include <cstring>
 
 #include <varve/core/ops/pointwise.h>
 #include <varve/core/ops/rows.h>
@@ -79,8 +78,9 @@ void check_count(size_t count, const Shape& shape) {
 
 Tensor from_bytes(const void* data, size_t count, DType dtype, const Shape& shape) {
   check_count(count, shape);
-  const ValuePtr value = make_value(cpu_backend(), {dtype, shape});
-  if (count) std::memcpy(value->storage->data(), data, count * size_of(dtype));
+  Backend& backend = backend_for(current_device());
+  const ValuePtr value = make_value(backend, {dtype, shape});
+  backend.upload(data, value->storage->data(), count * size_of(dtype));
   return Tensor(value);
 }
 

@@ -1,4 +1,5 @@
-// Tensors from nothing, from numbers, and from the caller's memory.
+// Tensors from nothing and from numbers, on the current device (OnDevice, core/backend.h), and from the
+// caller's memory.
 #pragma once
 
 #include <varve/core/op.h>
@@ -22,11 +23,15 @@ struct Full {
 
 // Every element `value`; DTypeError where dtype cannot hold it.
 VARVE_API Tensor full(const Shape& shape, double value, DType dtype = DType::f32);
-// 0 everywhere; 1 everywhere; and so with the shape and dtype of x.
+// 0 everywhere; 1 everywhere; and so with the shape, the dtype and the device of x.
 inline Tensor zeros(const Shape& shape, DType dtype = DType::f32) { return full(shape, 0, dtype); }
 inline Tensor ones(const Shape& shape, DType dtype = DType::f32) { return full(shape, 1, dtype); }
-inline Tensor zeros_like(const Tensor& x) { return zeros(x.shape(), x.dtype()); }
-inline Tensor ones_like(const Tensor& x) { return ones(x.shape(), x.dtype()); }
+inline Tensor full_like(const Tensor& x, double value) {
+  const OnDevice on(x.device());
+  return full(x.shape(), value, x.dtype());
+}
+inline Tensor zeros_like(const Tensor& x) { return full_like(x, 0); }
+inline Tensor ones_like(const Tensor& x) { return full_like(x, 1); }
 // start, start + step, ... before stop: ceil((stop - start) / step) elements. Integers need whole steps.
 VARVE_API Tensor arange(double start, double stop, double step = 1, DType dtype = DType::i64);
 // 0, 1, ... count - 1 as i64.

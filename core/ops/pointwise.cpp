@@ -75,6 +75,7 @@ Tensor apply_function(size_t function, const double* constants, std::initializer
 
 Tensor scalar_like(double value, const Tensor& like) {
   require_fits(value, like.dtype(), "scalar");
+  const OnDevice on(like.device());
   return full({}, value, like.dtype());
 }
 

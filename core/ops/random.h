@@ -42,6 +42,9 @@ VARVE_API Tensor randn(const Shape& shape, DType dtype = DType::f32,
                        const Generator& generator = default_generator());
 // x with each element zeroed with probability p, the others scaled by 1 / (1 - p)
 // (Srivastava et al., JMLR 15, 2014).
-VARVE_API Tensor dropout(const Tensor& x, double p = 0.5, const Generator& generator = default_generator());
+VARVE_API Tensor dropout(const Tensor& x, double p, const Generator& generator);
+inline Tensor dropout(const Tensor& x, double p = 0.5) {
+  return dropout(x, p, default_generator(x.device()));
+}
 
 }  // namespace varve

@@ -122,9 +122,8 @@ void Mean::run(Backend& on, Views in, Views out, const View& scratch) const {
   const bool narrow = this->scratch(in, out) != 0;
   const View total = narrow ? contiguous_view(scratch.data, {DType::f32, out[0].shape}) : out[0];
   Sum{axes, keepdims}.run(on, in, Views(&total, 1), {});
-  double count = static_cast<double>(count_along(in[0].shape, axes));
-  const View dividend[] = {total, expanded({&count, DType::f64, {}, {}}, out[0].shape)};
-  on.pointwise(pointwise::id_of<pointwise::Div>, {}, dividend, out);
+  const double count = static_cast<double>(count_along(in[0].shape, axes));
+  on.pointwise(pointwise::id_of<pointwise::DivideBy>, std::span(&count, 1), Views(&total, 1), out);
 }
 
 Tensors Mean::vjp(const Saved& s, const Tensors& dy) const {

@@ -29,34 +29,4 @@ TEST_CASE("an op refuses the dtypes it does not take") {
     }
 }
 
-TEST_CASE("ops along axes longer than a task agree with plain loops") {
-  ReferenceBackend reference;
-  Draws draws(3);
-  const auto check = [&](const auto& op, const Tensors& in) {
-    const OpOf boxed(op);
-    CAPTURE(to_string(boxed));
-    const Tensors y = run_on(cpu_backend(), boxed, in), expected = run_on(reference, boxed, in);
-    for (size_t i = 0; i < y.size(); ++i) {
-      const double scale = is_floating(y[i].dtype()) ? 1.0 / 300 : 1;  // sums of 90,000 numbers
-      if (is_floating(y[i].dtype()))
-        CHECK(difference((y[i] * scale).view(), (expected[i] * scale).view()) == "");
-      else
-        CHECK(difference(y[i].view(), expected[i].view()) == "");
-    }
-  };
-  const Tensor x = draws.numbers({300, 301}, DType::f32);
-  for (const Tensor& t : {x, transpose(x), flip(slice(x, 1, 1, 300, 3), 0)}) {
-    for (const Axes& axes : {Axes{}, Axes{0}, Axes{1}}) {
-      check(Sum{axes, false}, {t});
-      check(Max{axes, false}, {t});
-    }
-    check(Elementwise<pointwise::Tanh>{}, {t});
-    check(Softmax{}, {t});
-    check(Sort{}, {t});
-    check(Clone{}, {t});
-    check(Gather{0}, {t, draws.indices({400, 1}, t.size(0))});
-  }
-  check(Matmul{}, {draws.numbers({150, 130}, DType::f32), draws.numbers({130, 260}, DType::f32)});
-  check(ScatterAdd{0}, {draws.numbers({9, 601}, DType::f32), draws.indices({200, 1}, 9),
-                        draws.numbers({200, 601}, DType::f32)});
-}
+TEST_CASE("ops along axes longer than a task agree with plain loops") { check_long_axes(cpu_backend()); }

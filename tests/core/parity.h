@@ -1,4 +1,4 @@
-// check_parity: one op on the CPU backend against the reference, on the same views.
+// check_parity: one op on a backend (the CPU's unless told) against the reference, on the same views.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -43,19 +43,48 @@ inline Tensors laid_out_for(const AnySample& sample, Layout layout) {
   return in;
 }
 
-// Runs an op's kernels on a backend, on views, with outputs and scratch of the right size.
+// All bytes behind one tensor to those behind another that lies alike, from host to device or back.
+inline void move_bytes(const Tensor& from, const Tensor& to) {
+  const Storage &a = *from.value().storage, &b = *to.value().storage;
+  if (from.device() == kCpu)
+    b.backend().upload(a.data(), b.data(), a.bytes());
+  else
+    a.backend().download(a.data(), b.data(), a.bytes());
+}
+// A copy in that backend's memory, laid out as the tensor is, gaps and all.
+inline Tensor moved(const Tensor& t, Backend& backend) {
+  Value there = t.value();
+  there.storage = std::make_shared<Storage>(backend, t.value().storage->bytes());
+  const Tensor copy(std::make_shared<const Value>(std::move(there)));
+  move_bytes(t, copy);
+  return copy;
+}
+
+// Runs an op's kernels on a backend, on views, with outputs and scratch of the right size, which hold rubbish
+// before. The tensors are on the CPU, where the results come back to.
 inline Tensors run_on(Backend& backend, const AnyOp& op, const Tensors& in) {
+  const bool away = backend.device() != kCpu;
+  Backend& memory = away ? backend : cpu_backend();
   std::vector<View> in_views, out_views;
   Specs specs;
-  for (const Tensor& t : in) in_views.push_back(t.view()), specs.push_back(t.spec());
-  Tensors out;
+  Tensors own, out;
+  for (const Tensor& t : in) {
+    own.push_back(away ? moved(t, memory) : t);
+    in_views.push_back(own.back().view()), specs.push_back(t.spec());
+  }
   for (const Spec& spec : op.infer(specs)) {
-    out.emplace_back(make_value(cpu_backend(), spec));
+    out.emplace_back(make_value(memory, spec));
     out_views.push_back(out.back().view());
+    const std::vector<std::byte> rubbish(spec.bytes(), std::byte{0x5b});
+    memory.upload(rubbish.data(), out_views.back().data, rubbish.size());
   }
   const auto bytes = static_cast<int64_t>(op.scratch(in_views, out_views));
-  const Tensor scratch(make_value(cpu_backend(), {DType::u8, {bytes}}));
+  const Tensor scratch(make_value(memory, {DType::u8, {bytes}}));
   op.run(backend, in_views, out_views, scratch.view());
+  if (!away) return out;
+  for (size_t i = 0; i < in.size(); ++i)
+    if (op.writes(i)) move_bytes(own[i], in[i]);
+  for (Tensor& t : out) t = moved(t, cpu_backend());
   return out;
 }
 
@@ -71,20 +100,59 @@ inline void check_view(const AnySample& sample, const Tensor& in) {
   CHECK(wrong == 0);
 }
 
-inline void check_parity(const AnySample& sample, Layout layout) {
+inline void check_parity(const AnySample& sample, Layout layout, Backend& tested = cpu_backend()) {
   const AnyOp& op = *sample.op;
   const Tensors in = laid_out_for(sample, layout), in_reference = laid_out_for(sample, layout);
   std::string shapes;
   for (const Tensor& t : in) shapes += " " + to_string(t.spec());
   CAPTURE(to_string(op));
   CAPTURE(shapes);
-  CAPTURE(static_cast<int>(layout));
+  CAPTURE(name_of(layout));
   if (sample.source || (!in.empty() && op.alias(in[0].view()))) return check_view(sample, in[0]);
   ReferenceBackend reference;
-  const Tensors y = run_on(cpu_backend(), op, in), expected = run_on(reference, op, in_reference);
+  const Tensors y = run_on(tested, op, in), expected = run_on(reference, op, in_reference);
   for (size_t i = 0; i < y.size(); ++i) CHECK(difference(y[i].view(), expected[i].view()) == "");
   for (size_t i = 0; i < in.size(); ++i)
     if (op.writes(i)) CHECK(difference(in[i].view(), in_reference[i].view()) == "");
+}
+
+// Ops along axes longer than what one task or block handles.
+inline void check_long_axes(Backend& tested) {
+  ReferenceBackend reference;
+  Draws draws(3);
+  const auto check = [&](const auto& op, const Tensors& in) {
+    const OpOf boxed(op);
+    CAPTURE(to_string(boxed));
+    CAPTURE(to_string(in[0].spec()));
+    CAPTURE(to_string(in[0].strides()));
+    const Tensors y = run_on(tested, boxed, in), expected = run_on(reference, boxed, in);
+    for (size_t i = 0; i < y.size(); ++i) {
+      const double scale = is_floating(y[i].dtype()) ? 1.0 / 300 : 1;  // sums of 90,000 numbers
+      if (is_floating(y[i].dtype()))
+        CHECK(difference((y[i] * scale).view(), (expected[i] * scale).view()) == "");
+      else
+        CHECK(difference(y[i].view(), expected[i].view()) == "");
+    }
+  };
+  const Tensor x = draws.numbers({300, 301}, DType::f32);
+  for (const Tensor& t : {x, transpose(x), flip(slice(x, 1, 1, 300, 3), 0), reshape(x, {1, 90'300})}) {
+    for (const Axes& axes : {Axes{}, Axes{0}, Axes{1}}) {
+      check(Sum{axes, false}, {t});
+      check(Max{axes, false}, {t});
+    }
+    check(Elementwise<pointwise::Tanh>{}, {t});
+    check(Softmax{}, {t});
+    check(LogSoftmax{}, {t});
+    check(Cumsum{}, {t});
+    check(Argmax{}, {t});
+    check(Sort{}, {t});
+    check(SortDescending{}, {t});
+    check(Clone{}, {t});
+    check(Gather{0}, {t, draws.indices({400, 1}, t.size(0))});
+  }
+  check(Matmul{}, {draws.numbers({150, 130}, DType::f32), draws.numbers({130, 260}, DType::f32)});
+  check(ScatterAdd{0}, {draws.numbers({9, 601}, DType::f32), draws.indices({200, 1}, 9),
+                        draws.numbers({200, 601}, DType::f32)});
 }
 
 }  // namespace varve::test

@@ -17,6 +17,9 @@ namespace varve::test {
 
 void* ReferenceBackend::allocate(size_t bytes) { return std::aligned_alloc(64, (bytes + 64) / 64 * 64); }
 void ReferenceBackend::release(void* data, size_t) noexcept { std::free(data); }
+void ReferenceBackend::upload(const void* from, void* to, size_t bytes) {
+  if (bytes) std::memcpy(to, from, bytes);
+}
 
 void ReferenceBackend::fill(const View& out, const void* value) {
   each_index(out.shape, [&](const Dims& at) { std::memcpy(element(out, at), value, size_of(out.dtype)); });

@@ -11,6 +11,8 @@ class ReferenceBackend final : public Backend {
   Device device() const override { return kCpu; }
   void* allocate(size_t bytes) override;
   void release(void* data, size_t bytes) noexcept override;
+  void upload(const void* from, void* to, size_t bytes) override;
+  void download(const void* from, void* to, size_t bytes) override { upload(from, to, bytes); }
   void fill(const View& out, const void* element) override;
   void copy(const View& in, const View& out) override;
   void pointwise(pointwise::Id fn, std::span<const double> constants, Views in, Views out) override;

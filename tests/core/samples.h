@@ -54,6 +54,11 @@ enum class Layout { plain, transposed, gaps, backwards, expanded };
 inline constexpr Layout kLayouts[] = {Layout::plain, Layout::transposed, Layout::gaps, Layout::backwards,
                                       Layout::expanded};
 
+inline const char* name_of(Layout layout) {
+  constexpr const char* kNames[] = {"plain", "transposed", "gaps", "backwards", "expanded"};
+  return kNames[static_cast<size_t>(layout)];
+}
+
 // x in that layout, in memory of its own; the values stay but for `expanded`.
 inline Tensor laid_out(const Tensor& x, Layout layout) {
   const NoGrad guard;

@@ -263,7 +263,22 @@ TEST_CASE("shapes are checked when they are indexed") {
   CHECK_THROWS_WITH_AS(softmax(ones({})), doctest::Contains("of a scalar"), ShapeError);
 }
 
-TEST_CASE("a device that this version cannot use is an error that says so") {
-  CHECK(backend_for(kCpu).device() == kCpu);
-  CHECK(contains(message_of<DeviceError>([] { backend_for(kCuda); }), "no CUDA backend"));
+TEST_CASE("devices have names, and tensors are made on the current one") {
+  CHECK(device_named("cpu") == kCpu);
+  CHECK(device_named("cuda") == kCuda);
+  CHECK(device_named("cuda:3") == Device{DeviceKind::cuda, 3});
+  for (const char* wrong : {"", "gpu", "cuda:", "cuda:x", "cuda:-1", "cuda:1 "})
+    CHECK(contains(message_of<DeviceError>([&] { device_named(wrong); }), "required is cpu, cuda or cuda:N"));
+  CHECK(current_device() == kCpu);
+  {
+    const OnDevice on({DeviceKind::cuda, 1000});  // which no machine has
+    CHECK(current_device().index == 1000);
+    CHECK_THROWS_AS(zeros({2}), DeviceError);
+    const OnDevice inner(kCpu);
+    CHECK(zeros({2}).device() == kCpu);
+  }
+  CHECK(current_device() == kCpu);
+  const Tensor x = transpose(tensor<float>({1, 2, 3, 4}, {2, 2}));
+  CHECK(x.to(kCpu).strides() == x.strides());  // itself
+  CHECK_THROWS_AS(x.to({DeviceKind::cuda, 1000}), DeviceError);
 }

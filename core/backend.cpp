@@ -1,0 +1,40 @@
+// Which device: by name, and the one in force on this thread.
+#include <varve/core/backend.h>
+
+#include <fmt/format.h>
+
+#include <charconv>
+
+#include <varve/core/error.h>
+#include <varve/cuda/cuda.h>
+
+namespace varve {
+namespace {
+thread_local Device current = kCpu;
+}  // namespace
+
+Backend& backend_for(Device device) {
+  return device.kind == DeviceKind::cpu ? cpu_backend() : cuda_backend(device.index);
+}
+
+std::string to_string(Device device) {
+  return device.kind == DeviceKind::cpu ? "cpu" : fmt::format("cuda:{}", device.index);
+}
+
+Device device_named(std::string_view name) {
+  if (name == "cpu") return kCpu;
+  if (name == "cuda") return kCuda;
+  if (name.starts_with("cuda:")) {
+    Device device = kCuda;
+    const char* const end = name.data() + name.size();
+    const auto [stopped, error] = std::from_chars(name.data() + 5, end, device.index);
+    if (error == std::errc() && stopped == end && device.index >= 0) return device;
+  }
+  throw DeviceError(fmt::format("device: '{}' found; required is cpu, cuda or cuda:N", name));
+}
+
+Device current_device() { return current; }
+OnDevice::OnDevice(Device device) : previous_(current) { current = device; }
+OnDevice::~OnDevice() { current = previous_; }
+
+}  // namespace varve

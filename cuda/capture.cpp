@@ -1,0 +1,141 @@
+#include <varve/cuda/capture.h>
+
+#include <algorithm>
+
+#include <varve/core/error.h>
+#include <varve/cuda/drivers.h>
+
+namespace varve::cuda {
+namespace {
+
+thread_local Capture* capturing = nullptr;
+
+// A graph and what it uses, which nobody else may have while it can be started.
+class GraphRecording final : public Recording {
+ public:
+  GraphRecording(Context& on, cudaGraph_t graph, std::vector<std::pair<void*, size_t>> workspaces,
+                 std::unique_ptr<Verdicts> verdicts)
+      : on_(on), verdicts_(std::move(verdicts)) {
+    VARVE_CUDA_CHECK(cudaGraphInstantiate(&graph_, graph, 0));
+    workspaces_ = std::move(workspaces);
+  }
+  ~GraphRecording() override {
+    const Current current(on_.device);
+    cudaStreamSynchronize(on_.stream);
+    cudaGraphExecDestroy(graph_);
+    for (const auto& [data, bytes] : workspaces_) on_.allocator.give(data, bytes);
+  }
+  void start() override {
+    const Current current(on_.device);
+    last_family = "a recording";
+    VARVE_CUDA_CHECK(cudaGraphLaunch(graph_, on_.stream));
+  }
+
+ private:
+  Context& on_;
+  cudaGraphExec_t graph_ = nullptr;
+  std::vector<std::pair<void*, size_t>> workspaces_;
+  std::unique_ptr<Verdicts> verdicts_;
+};
+
+}  // namespace
+
+Capture* Context::capture() const { return capturing && &capturing->context() == this ? capturing : nullptr; }
+
+cudaStream_t Context::queue() const {
+  const Capture* const now = capture();
+  return now ? now->stream() : stream;
+}
+
+void Context::download(const void* from, void* to, size_t bytes) {
+  if (capture()) throw CannotRecord();
+  staging.download(stream, from, to, bytes);
+  const std::lock_guard lock(verdicts_mutex);
+  for (Verdicts* v : verdicts) v->check();
+}
+
+Workspace::~Workspace() {
+  if (Capture* const now = context_.capture())
+    now->keep(data_, bytes_);
+  else
+    context_.allocator.give(data_, bytes_);
+}
+
+Verdicts::Verdicts(Context& on) : on_(on) {
+  void* memory = nullptr;
+  VARVE_CUDA_CHECK(cudaHostAlloc(&memory, kMost * sizeof *found_, cudaHostAllocMapped));
+  found_ = static_cast<int64_t*>(memory);
+  std::fill_n(found_, kMost, kNothingFound);
+  const std::lock_guard lock(on_.verdicts_mutex);
+  on_.verdicts.push_back(this);
+}
+
+Verdicts::~Verdicts() {
+  {
+    const std::lock_guard lock(on_.verdicts_mutex);
+    std::erase(on_.verdicts, this);
+  }
+  cudaFreeHost(found_);
+}
+
+int64_t* Verdicts::place(const char* op, int64_t size) {
+  if (questions_.size() == kMost) throw CannotRecord();
+  questions_.push_back({op, size});
+  return found_ + questions_.size() - 1;
+}
+
+void Verdicts::check() {
+  for (size_t i = 0; i < questions_.size(); ++i) {
+    const int64_t found = static_cast<volatile int64_t&>(found_[i]);
+    if (found == kNothingFound) continue;
+    found_[i] = kNothingFound;
+    refuse_index(questions_[i].op, found, questions_[i].size);
+  }
+}
+
+Capture::Capture(Context& on) : on_(on), verdicts_(std::make_unique<Verdicts>(on)) {
+  VARVE_CUDA_CHECK(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeRelaxed));
+  capturing = this;
+}
+
+// The workspaces go back unless a recording has them.
+Capture::~Capture() {
+  if (open_)
+    if (const cudaGraph_t graph = end()) cudaGraphDestroy(graph);
+  for (const auto& [data, bytes] : workspaces_) on_.allocator.give(data, bytes);
+}
+
+// Null where the capture failed.
+cudaGraph_t Capture::end() {
+  open_ = false;
+  capturing = nullptr;
+  {
+    const std::lock_guard lock(on_.blas_mutex);
+    on_.blas_stream = nullptr;  // this stream's number may be given to another
+  }
+  cudaGraph_t graph = nullptr;
+  if (cudaStreamEndCapture(stream_, &graph) != cudaSuccess) cudaGetLastError();
+  return graph;
+}
+
+std::unique_ptr<Recording> Capture::finish() {
+  const cudaGraph_t graph = end();
+  if (!graph) return nullptr;
+  const std::unique_ptr<CUgraph_st, void (*)(cudaGraph_t)> owner(graph,
+                                                                 [](cudaGraph_t g) { cudaGraphDestroy(g); });
+  return std::make_unique<GraphRecording>(on_, graph, std::exchange(workspaces_, {}), std::move(verdicts_));
+}
+
+std::unique_ptr<Recording> record(Context& on, const std::function<void()>& work) {
+  const Current current(on.device);
+  if (on.capture()) return nullptr;
+  Capture capture(on);
+  try {
+    work();
+  } catch (const CannotRecord&) {
+    return nullptr;
+  }
+  return capture.finish();
+}
+
+}  // namespace varve::cuda

@@ -1,0 +1,71 @@
+// Capture: while one lives, what this thread asks of a GPU becomes a graph instead of being done.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include <varve/core/backend.h>
+#include <varve/cuda/context.h>
+
+namespace varve::cuda {
+
+// Memory that host and device see, where recorded kernels put an index that is out of range.
+class Verdicts {
+ public:
+  explicit Verdicts(Context& on);
+  ~Verdicts();
+  Verdicts(const Verdicts&) = delete;
+  Verdicts& operator=(const Verdicts&) = delete;
+
+  // A place for what `op` finds along an axis of that size.
+  int64_t* place(const char* op, int64_t size);
+  // Throws what was found, once.
+  void check();
+
+ private:
+  static constexpr size_t kMost = 256;
+  struct Question {
+    const char* op;
+    int64_t size;
+  };
+  Context& on_;
+  int64_t* found_ = nullptr;
+  std::vector<Question> questions_;
+};
+
+// What a verdict is before anything is found; no index of a tensor that exists.
+inline constexpr int64_t kNothingFound = INT64_MIN;
+
+// Thrown where a recording would have to wait for the device.
+struct CannotRecord {};
+
+class Capture {
+ public:
+  explicit Capture(Context& on);
+  ~Capture();
+  Capture(const Capture&) = delete;
+  Capture& operator=(const Capture&) = delete;
+
+  // Ends it; null where what was asked for cannot be a graph.
+  std::unique_ptr<Recording> finish();
+
+  const Context& context() const { return on_; }
+  cudaStream_t stream() const { return stream_; }
+  void keep(void* workspace, size_t bytes) { workspaces_.emplace_back(workspace, bytes); }
+  Verdicts& verdicts() { return *verdicts_; }
+
+ private:
+  cudaGraph_t end();
+
+  Context& on_;
+  Stream stream_;
+  std::vector<std::pair<void*, size_t>> workspaces_;
+  std::unique_ptr<Verdicts> verdicts_;
+  bool open_ = true;
+};
+
+std::unique_ptr<Recording> record(Context& on, const std::function<void()>& work);
+
+}  // namespace varve::cuda

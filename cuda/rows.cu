@@ -1,0 +1,173 @@
+// Functions along the last axis: a group of threads for each row, a warp for short ones, else a block. What a
+// thread sees of a row, and the tree that joins threads, depend on the row's length alone.
+#include <varve/core/pointwise.h>
+#include <varve/cuda/drivers.h>
+#include <varve/cuda/elements.cuh>
+#include <varve/cuda/launch.cuh>
+
+namespace varve::cuda {
+namespace {
+
+constexpr int kWarp = 32;
+constexpr int64_t kShort = 512;  // a row that a warp handles
+
+// The threads that share a row.
+template <int kSize>
+struct Group {
+  int lane = threadIdx.x % kSize;
+
+  // join over the group's values by a fixed tree, for a join that is the same either way round: every thread
+  // gets it. All threads of the block must come.
+  template <class T, class Join>
+  __device__ T joined(T value, Join join) const {
+#pragma unroll
+    for (int half = kWarp / 2; half > 0; half /= 2) value = join(value, __shfl_xor_sync(~0u, value, half));
+    if constexpr (kSize > kWarp) {
+      __shared__ T parts[kSize / kWarp];
+      if (lane % kWarp == 0) parts[lane / kWarp] = value;
+      __syncthreads();
+      value = parts[0];
+      for (int w = 1; w < kSize / kWarp; ++w) value = join(value, parts[w]);
+      __syncthreads();
+    }
+    return value;
+  }
+};
+
+// Calls body(group, row) for the rows that this group of threads has. Groups without a row come too, with row
+// < 0.
+template <int kSize, class Body>
+__device__ void for_each_row(int64_t rows, Body&& body) {
+  constexpr int kGroups = kThreads / kSize;
+  const Group<kSize> group;
+  for (int64_t first = int64_t{blockIdx.x} * kGroups; first < rows; first += int64_t{gridDim.x} * kGroups) {
+    const int64_t row = first + threadIdx.x / kSize;
+    body(group, row < rows ? row : -1);
+  }
+}
+
+// Where the rows of operands begin: their elements lie side by side.
+template <class T>
+__device__ T* row_of(const Space& starts, int k, int64_t row) {
+  int64_t at[2];
+  locate(starts, row < 0 ? 0 : row, at);
+  return reinterpret_cast<T*>(starts.operand[k].data) + at[k];
+}
+
+__device__ float exp_of(float x) { return ::expf(x); }
+__device__ double exp_of(double x) { return ::exp(x); }
+__device__ float log_of(float x) { return ::logf(x); }
+__device__ double log_of(double x) { return ::log(x); }
+
+template <class T, bool kLog, int kSize>
+__global__ void __launch_bounds__(kThreads) softmax(const __grid_constant__ Space starts, int64_t n) {
+  for_each_row<kSize>(starts.total, [&](const auto& group, int64_t row) {
+    const T* x = row_of<const T>(starts, 0, row);
+    T* y = row_of<T>(starts, 1, row);
+    const int64_t count = row < 0 ? 0 : n;
+    T top = -std::numeric_limits<T>::infinity();
+    for (int64_t i = group.lane; i < count; i += kSize) top = pointwise::maximum(top, x[i]);
+    top = group.joined(top, [](T a, T b) { return pointwise::maximum(a, b); });
+    T sum = 0;
+    for (int64_t i = group.lane; i < count; i += kSize) sum += exp_of(x[i] - top);
+    sum = group.joined(sum, [](T a, T b) { return a + b; });
+    const T shift = log_of(sum);
+    for (int64_t i = group.lane; i < count; i += kSize)
+      y[i] = kLog ? (x[i] - top) - shift : exp_of(x[i] - top) / sum;
+  });
+}
+
+// Pieces of four elements a thread; what came before is carried from piece to piece.
+template <class T>
+__global__ void __launch_bounds__(kThreads) cumsum(const __grid_constant__ Space starts, int64_t n) {
+  constexpr int kEach = 4;
+  __shared__ T warps[kThreads / kWarp];
+  const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
+  for (int64_t row = blockIdx.x; row < starts.total; row += gridDim.x) {
+    const T* x = row_of<const T>(starts, 0, row);
+    T* y = row_of<T>(starts, 1, row);
+    T carry = 0;
+    for (int64_t first = 0; first < n; first += kThreads * kEach) {
+      const int64_t mine = first + int64_t{threadIdx.x} * kEach;
+      T part[kEach];
+#pragma unroll
+      for (int k = 0; k < kEach; ++k)
+        part[k] = (k ? part[k - 1] : T(0)) + (mine + k < n ? x[mine + k] : T(0));
+      T upto = part[kEach - 1];  // of this warp, this thread's included
+#pragma unroll
+      for (int back = 1; back < kWarp; back *= 2) {
+        const T before = __shfl_up_sync(~0u, upto, back);
+        if (lane >= back) upto += before;
+      }
+      if (lane == kWarp - 1) warps[warp] = upto;
+      T before = __shfl_up_sync(~0u, upto, 1);
+      if (lane == 0) before = 0;
+      __syncthreads();
+      T base = carry;
+      for (int w = 0; w < warp; ++w) base += warps[w];
+      for (int w = 0; w < kThreads / kWarp; ++w) carry += warps[w];
+#pragma unroll
+      for (int k = 0; k < kEach; ++k)
+        if (mine + k < n) y[mine + k] = (base + before) + part[k];
+      __syncthreads();
+    }
+  }
+}
+
+// Whether a comes before b: the more extreme, then the earlier; NaN is most extreme.
+template <class T, bool kLargest>
+__device__ bool precedes(T a, int64_t i, T b, int64_t j) {
+  const bool a_nan = a != a, b_nan = b != b;
+  if (a_nan != b_nan) return a_nan;
+  if (!a_nan && a != b) return kLargest ? a > b : a < b;
+  return i < j;
+}
+
+template <class T, bool kLargest, int kSize>
+__global__ void __launch_bounds__(kThreads) arg_extreme(const __grid_constant__ Space starts, int64_t n) {
+  for_each_row<kSize>(starts.total, [&](const auto& group, int64_t row) {
+    const T* x = row_of<const T>(starts, 0, row);
+    // Threads without an element of their own look at the first.
+    int64_t best = group.lane < n && row >= 0 ? group.lane : 0;
+    for (int64_t i = group.lane; row >= 0 && i < n; i += kSize)
+      if (precedes<T, kLargest>(x[i], i, x[best], best)) best = i;
+    best = group.joined(
+        best, [x](int64_t i, int64_t j) { return precedes<T, kLargest>(x[i], i, x[j], j) ? i : j; });
+    if (row >= 0 && group.lane == 0) *row_of<int64_t>(starts, 1, row) = best;
+  });
+}
+
+// The view without its last axis: one element for each row.
+View row_starts(View v) {
+  v.shape.erase(v.rank() - 1);
+  v.strides.erase(v.strides.rank() - 1);
+  return v;
+}
+
+template <class T>
+void start_rows(Context& on, RowFn fn, const Space& starts, int64_t n) {
+  const auto by_length = [&](auto on_warp, auto on_block) {
+    const bool is_short = n <= kShort;
+    start(on, starts.total * (is_short ? kWarp : kThreads), is_short ? on_warp : on_block, starts, n);
+  };
+  if constexpr (std::is_floating_point_v<T>) {
+    if (fn == RowFn::softmax) return by_length(softmax<T, false, kWarp>, softmax<T, false, kThreads>);
+    if (fn == RowFn::log_softmax) return by_length(softmax<T, true, kWarp>, softmax<T, true, kThreads>);
+  }
+  if (fn == RowFn::cumsum) return start(on, starts.total * kThreads, cumsum<T>, starts, n);
+  if (fn == RowFn::argmax) return by_length(arg_extreme<T, true, kWarp>, arg_extreme<T, true, kThreads>);
+  by_length(arg_extreme<T, false, kWarp>, arg_extreme<T, false, kThreads>);
+}
+
+}  // namespace
+
+void drive_rows(Context& on, RowFn fn, const View& in, Views out) {
+  if (in.numel() == 0) return;
+  if (fn == RowFn::sort || fn == RowFn::sort_descending)
+    return drive_sort(on, fn == RowFn::sort_descending, in, out);
+  const View from = row_starts(in), to = row_starts(out[0]);
+  const Space starts(from.shape, Views(&from, 1), Views(&to, 1));
+  with_compute(compute_of(in.dtype), [&]<class T>() { start_rows<T>(on, fn, starts, in.shape.back()); });
+}
+
+}  // namespace varve::cuda

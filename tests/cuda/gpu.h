@@ -1,0 +1,24 @@
+// The GPU that these tests run on.
+#pragma once
+
+#include <doctest/doctest.h>
+
+#include <string>
+
+#include <varve/core/backend.h>
+#include <varve/core/error.h>
+
+namespace varve::test {
+
+// Its backend; null where there is none, and then the test says that it is skipped, and why.
+inline Backend* gpu() {
+  try {
+    return &backend_for(kCuda);
+  } catch (const DeviceError& e) {
+    const std::string why = e.what();
+    MESSAGE("skipped: " << why);
+    return nullptr;
+  }
+}
+
+}  // namespace varve::test
