@@ -179,9 +179,9 @@ def parser(doc):
     return arguments
 
 
-def main(doc, peers=lambda ours: [], versions={}):
+def main(doc, peers=lambda ours: [], versions={}, arguments=()):
     options = parser(doc).parse_args()
-    ours = Ours(options.program, "--threads", THREADS)
+    ours = Ours(options.program, "--threads", THREADS, *arguments)
     rows = compare(ours, peers(ours), options)
     report(options, versions, rows)
 

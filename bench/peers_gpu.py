@@ -1,35 +1,27 @@
 #!/usr/bin/env python3
-"""Training steps and products on a GPU beside PyTorch: eager, and a step captured in a CUDA graph; true f32.
+"""Training steps, or products and Adam, on a GPU beside PyTorch: eager, and a step captured in a CUDA graph; true f32.
 
-Usage: peers_gpu.py BIN [--rounds N] [--json FILE]     BIN has bench_train and bench_device
+Usage: peers_gpu.py BENCH_TRAIN|BENCH_DEVICE [--rounds N] [--filter TEXT] [--out FOLDER]
 """
-import argparse
-import time
-
 import torch
 from torch import nn
 
-from peers import Ours, compare, report
+from peers import lazily, main, seconds
 
 IMAGES = 60_000
 NETS = {"784-256-10": ((784, 256, 10), 64, 190), "784-512-256-10": ((784, 512, 256, 10), 256, 25)}  # sizes, batch, steps
+KINDS = {"f32": torch.float32, "f64": torch.float64}
 torch.backends.cuda.matmul.allow_tf32 = False
 CUDA = torch.device("cuda")
-PIXELS = torch.rand(IMAGES, 784, device=CUDA)
-LABELS = torch.randint(0, 10, (IMAGES,), device=CUDA)
 
 
 def timed(run, times):
     torch.cuda.synchronize()
-    start = time.perf_counter()
-    for i in range(times):
-        run(i)
-    torch.cuda.synchronize()
-    return (time.perf_counter() - start) / times
+    return seconds(lambda: ([run(i) for i in range(times)], torch.cuda.synchronize()) and None) / times
 
 
 def training(sizes, batch, steps, captured):
-    """A call that runs the steps and returns the seconds of one."""
+    pixels, labels = torch.rand(IMAGES, 784, device=CUDA), torch.randint(0, 10, (IMAGES,), device=CUDA)
     layers = [layer for a, b in zip(sizes, sizes[1:]) for layer in (nn.Linear(a, b), nn.ReLU())][:-1]
     model = nn.Sequential(*layers).to(CUDA)
     adam = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True, capturable=captured)
@@ -39,7 +31,7 @@ def training(sizes, batch, steps, captured):
 
     def step():
         adam.zero_grad(set_to_none=True)
-        loss = loss_of(model(PIXELS[rows]), LABELS[rows])
+        loss = loss_of(model(pixels[rows]), labels[rows])
         loss.backward()
         adam.step()
         return loss
@@ -62,7 +54,7 @@ def training(sizes, batch, steps, captured):
         rows.copy_(order[at:at + batch])
         run()
 
-    one.owner = step  # a replayed graph uses the model's memory without owning it
+    one.owner = step  # a graph uses the model's memory and does not own it
     timed(one, 3)
     return lambda: timed(one, steps)
 
@@ -74,25 +66,18 @@ def product(dtype, n):
     return lambda: timed(lambda _: torch.mm(a, b, out=out), times)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("bin")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--json")
-    options = parser.parse_args()
-    steps = Ours(f"{options.bin}/bench_train", "--device", "cuda")
-    products = Ours(f"{options.bin}/bench_device", "--device", "cuda", "--filter", "gemm")
-    peers = []
+def peers(ours):
     for net, shape in NETS.items():
-        peers.append((f"{net}/eager", "torch eager fused", training(*shape, False), None))
-        peers.append((f"{net}/compiled", "torch eager fused", training(*shape, False), 10 if net == "784-256-10" else None))
-        peers.append((f"{net}/compiled", "torch CUDA graph", training(*shape, True), 1.5 if net == "784-256-10" else None))
-    rows = list(compare(steps, peers, options.rounds))
-    kinds = {"f32": torch.float32, "f64": torch.float64}
-    sizes = [(kind, n) for kind in kinds for n in (256, 512, 1024, 2048, 4096)]
-    rows += compare(products, [(f"gemm/{kind}/{n}", "torch mm", product(kinds[kind], n), None) for kind, n in sizes], 3)
-    report({"torch": torch.__version__, "gpu": torch.cuda.get_device_name()}, rows, options.json)
+        least = (10, 1.5) if net == "784-256-10" else (None, None)
+        eager, graph = (lazily(lambda s=shape, c=captured: training(*s, c)) for captured in (False, True))
+        yield f"{net}/eager", "PyTorch eager", eager, None
+        yield f"{net}/compiled", "PyTorch eager", eager, least[0]
+        yield f"{net}/compiled", "PyTorch CUDA graph", graph, least[1]
+    for kind, dtype in KINDS.items():
+        for n in (256, 512, 1024, 2048, 4096, 8192):
+            yield f"gemm/{kind}/{n}", "PyTorch", lazily(lambda d=dtype, n=n: product(d, n)), None
 
 
 if __name__ == "__main__":
-    main()
+    main(__doc__, lambda ours: [peer for peer in peers(ours) if peer[0] in ours.amounts],
+         {"PyTorch": torch.__version__, "GPU": torch.cuda.get_device_name()}, ("--device", "cuda"))

@@ -22,7 +22,7 @@ int64_t round_up(int64_t value, int64_t step) { return (value + step - 1) / step
 Tiles tiles_for(int64_t m, int64_t n, int64_t k) {
   const double work =
       static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k);  // multiply-adds
-  const int64_t wanted = work < 4e6 ? 1 : work < 256e6 ? 2 : work < 4e9 ? 4 : 16;
+  const int64_t wanted = work < 1e5 ? 1 : work < 256e6 ? 2 : work < 4e9 ? 4 : 16;
   int64_t down = 1, across = 1;
   while (down * across < wanted) {
     if (m / down >= n / across && m / down >= 96)
