@@ -15,6 +15,7 @@ namespace {
 
 constexpr uint32_t kNone = ~0u;
 constexpr size_t kAlign = 64;
+constexpr size_t kMostFolded = 64 << 10;  // bytes of a constant that is kept rather than made again
 
 // A block of the arena and the calls between which it is in use.
 struct Block {
@@ -57,6 +58,7 @@ class Plan::Builder {
     find_roots();
     find_escaped();
     drop_dead();
+    fold_constants();
     lay_out();
     make_calls();
   }
@@ -99,6 +101,31 @@ class Plan::Builder {
     drop_dead_calls(live);
     live.outputs = plan_.graph_.outputs;
     plan_.graph_ = std::move(live);
+  }
+
+  // What depends on no input and on no tensor from outside is as the trace left it: its calls go. Not where
+  // somebody may change it, in the plan or because it escaped.
+  void fold_constants() {
+    std::vector<bool> changed(values_.size()), constant(values_.size());
+    for (const Graph::Call& call : plan_.graph_.calls)
+      for (size_t i = 0; i < call.in.size(); ++i)
+        if (call.op->writes(i)) changed[root_[call.in[i]]] = true;
+    std::erase_if(plan_.graph_.calls, [&](const Graph::Call& call) {
+      const auto is_constant = [&](uint32_t v) { return bool(constant[root_[v]]); };
+      const auto can_be = [&](uint32_t v) {
+        return !outside_[root_[v]] && !changed[root_[v]] && values_[v]->spec().bytes() <= kMostFolded;
+      };
+      if (is_alias(call) || call.op->updates() || !std::all_of(call.in.begin(), call.in.end(), is_constant) ||
+          !std::all_of(call.out.begin(), call.out.end(), can_be))
+        return false;
+      for (uint32_t v : call.out) constant[v] = true;
+      return true;
+    });
+    for (uint32_t v = 0; v < values_.size(); ++v) {
+      if (!constant[v]) continue;
+      outside_[v] = true;
+      plan_.graph_.captured.push_back({v, Tensor(values_[v])});
+    }
   }
 
   bool is_alias(const Graph::Call& call) const {

@@ -110,6 +110,26 @@ TEST_CASE("gradients accumulate, and are cleared, in replays as they would eager
   for (double value : {8.0, 9.0}) check(value);
 }
 
+TEST_CASE("what depends on nothing is computed once, unless a replay changes it or it escapes") {
+  Tensor kept;
+  auto f = compile([&](const Tensor& x) { return x * reshape(exp(full({2, 2}, 2)), {4}); });
+  auto counted = compile([&](const Tensor& x) {
+    const Tensor count = full({4}, 1);
+    count.assign(count + x);
+    return count * 1;
+  });
+  auto escaping = compile([&](const Tensor& x) { return Tensors{x + 1, kept = full({4}, 3)}; });
+  for (double value : {1.0, 2.0, 3.0}) {
+    const Tensor x = full({4}, value);
+    CHECK(same_bits(f(x), x * exp(full({4}, 2))));
+    CHECK(same_bits(counted(x), x + 1));
+    CHECK(same_bits(escaping(x)[1], full({4}, 3)));
+    kept.fill(7);
+  }
+  CHECK(f.plans()[0]->calls() == 1);
+  CHECK(to_string(f.plans()[0]->graph()).find("exp") == std::string::npos);
+}
+
 TEST_CASE("memory in the arena is shared by values that do not live together") {
   const auto deep = [](const Tensor& x) {
     Tensor y = x;
