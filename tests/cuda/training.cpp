@@ -76,9 +76,9 @@ TEST_CASE_TEMPLATE("training on the GPU: the loss falls, bits repeat, the CPU ag
     CAPTURE(i);
     CHECK(eager.losses[i] == doctest::Approx(cpu.losses[i]).epsilon(1e-3));
   }
-  for (const auto& [name, tensor] : cpu.state) {
-    CAPTURE(name);
-    CHECK(distance(*eager.state.find(name), tensor) < 2e-2);
+  for (const NamedTensor& expected : cpu.state) {
+    CAPTURE(expected.name);
+    CHECK(distance(*eager.state.find(expected.name), expected.tensor) < 2e-2);
   }
 }
 
