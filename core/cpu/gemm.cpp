@@ -1,6 +1,6 @@
-// Matrix products: small ones by dots.h, those with a small side by narrow.h, others by Eigen's kernel, with
-// blocks and workspace of our choosing. Which, and the block sizes, depend on the problem alone, so the order
-// of every sum does too, and nothing is allocated.
+// Matrix products: of a few rows or columns by dots.h, those with a side to be read in place by narrow.h,
+// others by Eigen's kernel, with blocks and workspace of our choosing. Which, and the block sizes, depend on
+// the problem alone, so the order of every sum does too, and nothing is allocated.
 #include <Eigen/Core>
 #include <algorithm>
 
@@ -44,9 +44,9 @@ struct Blocking : ei::level3_blocking<T, T> {
 // The row-major product c = a b is the column-major c' = b' a': what Eigen calls the left side is our b.
 template <class T>
 size_t workspace(int64_t m, int64_t n, int64_t k) {
-  if (Narrow<T>::suits(m, n, k)) return Narrow<T>::workspace(m, n, k);
   const Blocks b = blocks_for<T>(n, m, k);
-  return sizeof(T) * static_cast<size_t>((b.m * b.k + 63) / 64 * 64 + b.n * b.k);
+  return std::max(Narrow<T>::workspace(m, n, k),
+                  sizeof(T) * static_cast<size_t>((b.m * b.k + 63) / 64 * 64 + b.n * b.k));
 }
 
 template <class T, int kLeft, int kRight>
@@ -65,7 +65,8 @@ void run(int64_t m, int64_t n, int64_t k, GemmOperand a, GemmOperand b, void* ou
   T* blocks = static_cast<T*>(memory);
   const typename Narrow<T>::Side rows{x, a.rows, a.columns}, columns{y, b.columns, b.rows};
   if (Dots<T>::suits(m, n, k, rows, columns)) return Dots<T>::run(m, n, k, rows, columns, c, c_rows);
-  if (Narrow<T>::suits(m, n, k)) return Narrow<T>::run(m, n, k, rows, columns, c, c_rows, blocks);
+  if (Narrow<T>::suits(m, n, k, rows, columns))
+    return Narrow<T>::run(m, n, k, rows, columns, c, c_rows, blocks);
   for (int64_t i = 0; i < m; ++i) std::fill_n(c + i * c_rows, n, T(0));
   constexpr int kCol = Eigen::ColMajor, kRow = Eigen::RowMajor;
   const bool b_rows = b.columns == 1, a_rows = a.columns == 1;  // row-major, so column-major once transposed

@@ -75,7 +75,8 @@ class Pool {
 
  private:
   static constexpr int64_t kMaxTasks = 0xffffffff;
-  static constexpr auto kSpin = std::chrono::microseconds(100);
+  // Longer than the tasks of a small step: who sleeps through one is woken too late for the next.
+  static constexpr auto kSpin = std::chrono::microseconds(500);
 
   void wake() {
     wakes_.fetch_add(1, std::memory_order_release);

@@ -1,0 +1,70 @@
+// Products of every size and layout that a way of its own may be chosen for, beside sums in f64 one by one.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include <varve/core/ops/copy.h>
+#include <varve/core/ops/make.h>
+#include <varve/core/ops/matmul.h>
+#include <varve/core/ops/random.h>
+#include <varve/core/ops/views.h>
+
+using namespace varve;
+
+namespace {
+
+// The greatest error of an element over what rounding k products and sums of its size may come to.
+template <class T>
+double worst_error(const Tensor& a, const Tensor& b, const Tensor& c) {
+  const Tensor wide_a = contiguous(cast(a, DType::f64)), wide_b = contiguous(cast(b, DType::f64));
+  const auto x = wide_a.data<double>(), y = wide_b.data<double>();
+  const auto found = c.data<T>();
+  const auto m = static_cast<size_t>(a.size(0)), k = static_cast<size_t>(a.size(1)),
+             n = static_cast<size_t>(b.size(1));
+  double worst = 0;
+  for (size_t i = 0; i < m; ++i)
+    for (size_t j = 0; j < n; ++j) {
+      double sum = 0, size = 0;
+      for (size_t p = 0; p < k; ++p) {
+        sum += x[i * k + p] * y[p * n + j];
+        size += std::abs(x[i * k + p] * y[p * n + j]);
+      }
+      const double bound = size * static_cast<double>(std::numeric_limits<T>::epsilon()) *
+                           std::sqrt(static_cast<double>(k) + 1);
+      worst = std::max(worst, std::abs(static_cast<double>(found[i * n + j]) - sum) / bound);
+    }
+  return worst;
+}
+
+template <class T>
+void check(int64_t m, int64_t n, int64_t k, const Generator& draws) {
+  constexpr DType dtype = dtype_of<T>;
+  for (const bool turn_a : {false, true})
+    for (const bool turn_b : {false, true}) {
+      CAPTURE(m);
+      CAPTURE(n);
+      CAPTURE(k);
+      CAPTURE(turn_a);
+      CAPTURE(turn_b);
+      const Tensor a = turn_a ? transpose(randn({k, m}, dtype, draws), 0, 1) : randn({m, k}, dtype, draws);
+      const Tensor b = turn_b ? transpose(randn({n, k}, dtype, draws), 0, 1) : randn({k, n}, dtype, draws);
+      CHECK(worst_error<T>(a, b, matmul(a, b)) < 2);
+    }
+}
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("products of few and of many rows, columns and terms are right, however they lie", T,
+                   float, double) {
+  const Generator draws(1);
+  const int64_t few[] = {1, 5, 6, 7, 17, 67};
+  for (const int64_t m : few)
+    for (const int64_t n : few)
+      for (const int64_t k : {1, 15, 64, 301}) check<T>(m, n, k, draws);
+  check<T>(2, 70, 12'000, draws);  // few rows, and too deep to be packed at once
+  check<T>(70, 2, 12'000, draws);
+  check<T>(67, 71, 3000, draws);
+  check<T>(150, 530, 300, draws);  // more than one block of columns, and of terms
+}
