@@ -13,11 +13,12 @@ thread_local Capture* capturing = nullptr;
 // A graph and what it uses, which nobody else may have while it can be started.
 class GraphRecording final : public Recording {
  public:
-  GraphRecording(Context& on, cudaGraph_t graph, std::vector<std::pair<void*, size_t>> workspaces,
+  // Takes the workspaces only when nothing can fail any more.
+  GraphRecording(Context& on, cudaGraph_t graph, std::vector<std::pair<void*, size_t>>& workspaces,
                  std::unique_ptr<Verdicts> verdicts)
       : on_(on), verdicts_(std::move(verdicts)) {
     VARVE_CUDA_CHECK(cudaGraphInstantiate(&graph_, graph, 0));
-    workspaces_ = std::move(workspaces);
+    workspaces_.swap(workspaces);
   }
   ~GraphRecording() override {
     const Current current(on_.device);
@@ -79,6 +80,7 @@ Verdicts::~Verdicts() {
 }
 
 int64_t* Verdicts::place(const char* op, int64_t size) {
+  const std::lock_guard lock(on_.verdicts_mutex);  // another thread's download may be looking
   if (questions_.size() == kMost) throw CannotRecord();
   questions_.push_back({op, size});
   return found_ + questions_.size() - 1;
@@ -123,7 +125,7 @@ std::unique_ptr<Recording> Capture::finish() {
   if (!graph) return nullptr;
   const std::unique_ptr<CUgraph_st, void (*)(cudaGraph_t)> owner(graph,
                                                                  [](cudaGraph_t g) { cudaGraphDestroy(g); });
-  return std::make_unique<GraphRecording>(on_, graph, std::exchange(workspaces_, {}), std::move(verdicts_));
+  return std::make_unique<GraphRecording>(on_, graph, workspaces_, std::move(verdicts_));
 }
 
 std::unique_ptr<Recording> record(Context& on, const std::function<void()>& work) {

@@ -29,14 +29,13 @@ class Narrow {
   }
   static size_t workspace(int64_t m, int64_t n, int64_t k) {
     const Blocks to = blocks_for(m, n, k);
-    const int64_t panels = (to.width + kWidth) * to.k;
-    return sizeof(T) * static_cast<size_t>(kStage + (m <= kRows ? std::max(panels, kWidth * k) : panels));
+    return sizeof(T) * static_cast<size_t>(kStage + std::max(packets(to.width) * kLanes, kWidth) * to.k);
   }
   // c [m, n] = a [m, k] b [k, n], rows of c at c_rows.
   static void run(int64_t m, int64_t n, int64_t k, Side a, Side b, T* c, int64_t c_rows, T* memory) {
     const Blocks to = blocks_for(m, n, k);
     const Rooms room{memory, memory + kStage};
-    if (m <= kRows && b.along == 1) return in_place(m, n, k, a, b, c, c_rows, room);
+    if (m <= kRows && b.along == 1) return in_place(m, n, k, to.k, a, b, c, c_rows, room);
     if (!to.packs_b) {
       pack(a, m, k, room.panels);
       return by_columns(m, n, k, b, c, c_rows, room);
@@ -155,17 +154,21 @@ class Narrow {
       }
   }
 
-  // So few rows that to pack b would not pay; only what is not whole packets is.
-  static void in_place(int64_t m, int64_t n, int64_t k, Side a, Side b, T* c, int64_t c_rows,
+  // So few rows that to pack b would not pay; only what is not whole packets is, `depth` terms at a time.
+  static void in_place(int64_t m, int64_t n, int64_t k, int64_t depth, Side a, Side b, T* c, int64_t c_rows,
                        const Rooms& room) {
     for (int64_t j = 0; j < n; j += kWidth) {
-      const int64_t width = std::min(kWidth, n - j);
-      Panel panel{b.data + j, b.inner};
-      if (width % kLanes) {
-        pack({b.data + j, b.along, b.inner}, width, k, room.panels);
-        panel = {room.panels, packets(width) * kLanes};
+      const int64_t width = std::min(kWidth, n - j), vectors = packets(width);
+      if (width == vectors * kLanes) {
+        tile(m, vectors, k, a, {b.data + j, b.inner}, c + j, c_rows, false);
+        continue;
       }
-      ragged_tile(m, width, k, a, panel, c + j, c_rows, false, room.stage);
+      for (int64_t p = 0; p < k; p += depth) {
+        const int64_t terms = std::min(depth, k - p);
+        pack({b.data + j + p * b.inner, b.along, b.inner}, width, terms, room.panels);
+        ragged_tile(m, width, terms, {a.data + p * a.inner, a.along, a.inner},
+                    {room.panels, vectors * kLanes}, c + j, c_rows, p > 0, room.stage);
+      }
     }
   }
 

@@ -65,6 +65,7 @@ TEST_CASE_TEMPLATE("products of few and of many rows, columns and terms are righ
       for (const int64_t k : {1, 15, 64, 301}) check<T>(m, n, k, draws);
   check<T>(2, 70, 12'000, draws);  // few rows, and too deep to be packed at once
   check<T>(70, 2, 12'000, draws);
+  check<T>(3, 7, 40'000, draws);
   check<T>(67, 71, 3000, draws);
   check<T>(150, 530, 300, draws);  // more than one block of columns, and of terms
 }
