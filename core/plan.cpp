@@ -103,8 +103,8 @@ class Plan::Builder {
     plan_.graph_ = std::move(live);
   }
 
-  // What depends on no input and on no tensor from outside is as the trace left it: its calls go. Not where
-  // somebody may change it, in the plan or because it escaped.
+  // What depends on no input and on no tensor from outside is as the trace left it, and is kept where another
+  // call reads it. Not where somebody may change it, in the plan or because it escaped.
   void fold_constants() {
     std::vector<bool> changed(values_.size()), constant(values_.size());
     for (const Graph::Call& call : plan_.graph_.calls)
@@ -121,11 +121,12 @@ class Plan::Builder {
       for (uint32_t v : call.out) constant[v] = true;
       return true;
     });
-    for (uint32_t v = 0; v < values_.size(); ++v) {
-      if (!constant[v]) continue;
-      outside_[v] = true;
-      plan_.graph_.captured.push_back({v, Tensor(values_[v])});
-    }
+    for (const Graph::Call& call : plan_.graph_.calls)
+      for (const uint32_t v : call.in) {
+        const uint32_t root = root_[v];
+        if (constant[root] && !outside_[root]) plan_.graph_.captured.push_back({root, Tensor(values_[root])});
+        if (constant[root]) outside_[root] = true;
+      }
   }
 
   bool is_alias(const Graph::Call& call) const {
@@ -314,6 +315,7 @@ void Plan::record(std::span<const Tensor> inputs) {
     recorded_inputs_.assign(copies.begin(), copies.end());
     run_calls();
   });
+  if (!recording_) recorded_inputs_.clear();
 }
 
 const Tensors& Plan::run(std::span<const Tensor> inputs) {

@@ -18,7 +18,8 @@ class Dots {
   using Side = typename Narrow<T>::Side;
 
   static bool suits(int64_t m, int64_t n, int64_t k, Side a, Side b) {
-    return a.inner == 1 && b.inner == 1 && std::min(m, n) < kLanes && k >= 2 * kLanes;
+    return a.inner == 1 && b.inner == 1 && std::min(m, n) < kLanes && k >= 2 * kLanes &&
+           k <= kDeepest * kLanes;
   }
   static void run(int64_t m, int64_t n, int64_t k, Side a, Side b, T* c, int64_t c_rows) {
     for (int64_t i = 0; i < m; i += kRows)
@@ -33,6 +34,7 @@ class Dots {
  private:
   using Packet = typename Eigen::internal::packet_traits<T>::type;
   static constexpr int kLanes = Eigen::internal::unpacket_traits<Packet>::size;
+  static constexpr int64_t kDeepest = 4096;  // terms of a lane: more would round too much
   static constexpr int kRows = 4, kColumns = EIGEN_ARCH_DEFAULT_NUMBER_OF_REGISTERS >= 32 ? 4 : 2;
 
   // kR rows by kC columns of c. Sums are named one by one, by index, so that each gets a register.

@@ -57,7 +57,8 @@ class Narrow {
   static constexpr int64_t kBlock = 8 * kRows;  // columns of c that are turned at a time
   static constexpr int64_t kStage = kBlock * kWidth;
   static constexpr int64_t kMostPacked = (256 << 10) / sizeof(T), kDepth = 256;
-  static constexpr int64_t kShortest = 64;  // sums below take less time than their stores
+  static constexpr int64_t kDeepest = 4096;  // terms summed one after the other: more would round too much
+  static constexpr int64_t kShortest = 64;   // sums below take less time than their stores
 
   // Which side is packed, and how much of it at a time.
   struct Blocks {
@@ -67,8 +68,8 @@ class Narrow {
   // b's panels are stored as they come; a's sums come out as columns, and must be turned: only where all of a
   // is little.
   static Blocks blocks_for(int64_t m, int64_t n, int64_t k) {
-    if (m * k <= kMostPacked && n * k > m * (k + n)) return {false, m, k};
-    if (n * k <= kMostPacked) return {true, n, k};
+    if (k <= kDeepest && m * k <= kMostPacked && n * k > m * (k + n)) return {false, m, k};
+    if (k <= kDeepest && n * k <= kMostPacked) return {true, n, k};
     const int64_t depth = std::min(k, kDepth);
     return {true, std::min(n, kMostPacked / depth / kWidth * kWidth), depth};
   }
@@ -158,16 +159,17 @@ class Narrow {
   static void in_place(int64_t m, int64_t n, int64_t k, int64_t depth, Side a, Side b, T* c, int64_t c_rows,
                        const Rooms& room) {
     for (int64_t j = 0; j < n; j += kWidth) {
-      const int64_t width = std::min(kWidth, n - j), vectors = packets(width);
-      if (width == vectors * kLanes) {
-        tile(m, vectors, k, a, {b.data + j, b.inner}, c + j, c_rows, false);
-        continue;
-      }
+      const int64_t width = std::min(kWidth, n - j);
       for (int64_t p = 0; p < k; p += depth) {
         const int64_t terms = std::min(depth, k - p);
-        pack({b.data + j + p * b.inner, b.along, b.inner}, width, terms, room.panels);
-        ragged_tile(m, width, terms, {a.data + p * a.inner, a.along, a.inner},
-                    {room.panels, vectors * kLanes}, c + j, c_rows, p > 0, room.stage);
+        const Side block{b.data + j + p * b.inner, b.along, b.inner};
+        Panel panel{block.data, block.inner};
+        if (width % kLanes) {
+          pack(block, width, terms, room.panels);
+          panel = {room.panels, packets(width) * kLanes};
+        }
+        ragged_tile(m, width, terms, {a.data + p * a.inner, a.along, a.inner}, panel, c + j, c_rows, p > 0,
+                    room.stage);
       }
     }
   }

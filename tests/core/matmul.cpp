@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 #include <varve/core/ops/copy.h>
 #include <varve/core/ops/make.h>
@@ -68,4 +69,23 @@ TEST_CASE_TEMPLATE("products of few and of many rows, columns and terms are righ
   check<T>(3, 7, 40'000, draws);
   check<T>(67, 71, 3000, draws);
   check<T>(150, 530, 300, draws);  // more than one block of columns, and of terms
+}
+
+TEST_CASE("long sums are cut into blocks, so that ones add up, whatever the rows and columns") {
+  // Both sums are above 2^25, where floats lie 4 apart: one after the other, each term would lose its last
+  // bit.
+  const std::pair<int64_t, double> sums[] = {{1 << 20, 33}, {60 << 10, 1025}};
+  for (const auto& sum : sums)
+    for (const int64_t m : {1, 7})
+      for (const int64_t n : {1, 16})
+        for (const bool turned : {false, true}) {
+          CAPTURE(sum.first);
+          CAPTURE(m);
+          CAPTURE(n);
+          CAPTURE(turned);
+          const int64_t k = sum.first;
+          const Tensor b = turned ? transpose(ones({n, k}), 0, 1) : ones({k, n});
+          const Tensor y = matmul(full({m, k}, sum.second), b);
+          CHECK(y.data<float>()[0] == static_cast<float>(static_cast<double>(k) * sum.second));
+        }
 }
