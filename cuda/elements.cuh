@@ -1,34 +1,13 @@
 // Elements of any dtype, read and written as one of the compute types (f32, f64, i64, u64).
-//
-// To floating types: to nearest. From floating to integer: truncated, saturated, NaN to 0. Between integers:
-// wrapped.
 #pragma once
 
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 
-#include <limits>
-
+#include <varve/core/converted.h>
 #include <varve/cuda/space.h>
 
 namespace varve::cuda {
-
-template <class To, class From>
-__device__ To converted(From x) {
-  if constexpr (std::is_same_v<To, From>)
-    return x;
-  else if constexpr (std::is_same_v<To, bool>)
-    return x != From(0);
-  else if constexpr (std::is_integral_v<To> && std::is_floating_point_v<From>) {
-    constexpr From kLow = static_cast<From>(std::numeric_limits<To>::min());
-    constexpr From kHigh =
-        static_cast<From>(std::numeric_limits<To>::max() / 2 + 1) * From(2);  // max + 1, exact
-    return !(x > kLow)  ? (x == x ? std::numeric_limits<To>::min() : To(0))
-           : x >= kHigh ? std::numeric_limits<To>::max()
-                        : static_cast<To>(x);
-  } else
-    return static_cast<To>(x);
-}
 
 // The sixteen-bit types, each rounded once.
 template <class C>

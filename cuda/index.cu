@@ -1,5 +1,6 @@
 // Gather and scatter. Indices are checked before anything is written, and the host waits for the verdict;
 // while work is recorded, the kernels check as they go.
+#include <varve/core/axes.h>
 #include <varve/cuda/capture.h>
 #include <varve/cuda/drivers.h>
 #include <varve/cuda/elements.cuh>
@@ -103,13 +104,6 @@ __global__ void __launch_bounds__(kThreads)
   });
 }
 
-// The view without that axis: its first elements.
-View first_along(View v, int axis) {
-  v.shape.erase(axis);
-  v.strides.erase(axis);
-  return v;
-}
-
 template <class T>
 struct Stored {  // the type that the device computes a dtype's sums in
   using type = T;
@@ -138,7 +132,7 @@ void drive_gather(Context& on, const View& in, const View& index, int axis, cons
 void drive_scatter_add(Context& on, const View& in, const View& index, int axis, const View& out) {
   if (in.numel() == 0) return;
   int64_t* const verdict = check_indices(on, index, out.shape[axis], "scatter_add");
-  const View lines[] = {first_along(in, axis), first_along(index, axis), first_along(out, axis)};
+  const View lines[] = {without_axis(in, axis), without_axis(index, axis), without_axis(out, axis)};
   const Space space(lines[0].shape, Views(lines, 3), {});
   const Along along{in.shape[axis], in.strides[axis], index.strides[axis], out.shape[axis],
                     out.strides[axis]};

@@ -2,6 +2,7 @@
 // out' = b' a'; what is transposed in memory is read so, without a copy.
 #include <algorithm>
 
+#include <varve/core/axes.h>
 #include <varve/cuda/drivers.h>
 #include <varve/cuda/space.h>
 
@@ -35,15 +36,6 @@ Side side_of(int64_t height, int64_t width, int64_t row_stride, int64_t column_s
   if (width == 1 || column_stride == 1)
     return {CUBLAS_OP_N, height == 1 ? width : std::max(row_stride, width)};
   return {CUBLAS_OP_T, std::max(column_stride, height)};
-}
-
-// Every leading index as one element; the matrices hang off them.
-View batch_starts(View v) {
-  for (int i = 0; i < 2; ++i) {
-    v.shape.erase(v.rank() - 1);
-    v.strides.erase(v.strides.rank() - 1);
-  }
-  return v;
 }
 
 // `count` products, whose matrices are `steps` elements apart.
@@ -82,7 +74,7 @@ void drive_matmul(Context& on, const View& a, const View& b, const View& out) {
   }
   product.a = side_of(product.m, product.k, a.strides[row], a.strides[column]);
   product.b = side_of(product.k, product.n, b.strides[row], b.strides[column]);
-  const View starts[] = {batch_starts(a), batch_starts(b), batch_starts(out)};
+  const View starts[] = {matrix_starts(a), matrix_starts(b), matrix_starts(out)};
   const Space batches(starts[2].shape, Views(starts, 3), {});
   product.count = batches.rank ? batches.size[batches.rank - 1] : 1;
   for (int i = 0; i < 3; ++i) product.steps[i] = batches.rank ? batches.inner_stride(i) : 0;

@@ -1,5 +1,6 @@
 // Functions along the last axis: a group of threads for each row, a warp for short ones, else a block. What a
 // thread sees of a row, and the tree that joins threads, depend on the row's length alone.
+#include <varve/core/axes.h>
 #include <varve/core/pointwise.h>
 #include <varve/cuda/drivers.h>
 #include <varve/cuda/elements.cuh>
@@ -135,13 +136,6 @@ __global__ void __launch_bounds__(kThreads) arg_extreme(const __grid_constant__ 
         best, [x](int64_t i, int64_t j) { return precedes<T, kLargest>(x[i], i, x[j], j) ? i : j; });
     if (row >= 0 && group.lane == 0) *row_of<int64_t>(starts, 1, row) = best;
   });
-}
-
-// The view without its last axis: one element for each row.
-View row_starts(View v) {
-  v.shape.erase(v.rank() - 1);
-  v.strides.erase(v.strides.rank() - 1);
-  return v;
 }
 
 template <class T>

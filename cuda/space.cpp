@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include <varve/core/axes.h>
 #include <varve/core/error.h>
 
 namespace varve::cuda {
@@ -20,21 +21,8 @@ Space::Space(const Shape& shape, Views first, Views second) {
   rank = shape.rank();
   total = numel(shape);
   std::copy(shape.begin(), shape.end(), size);
-  merge_axes();
-}
-
-// Drops axes of size 1, and joins an axis to the next where every operand steps over both alike.
-void Space::merge_axes() {
-  int kept = 0;
-  for (int axis = 0; axis < rank; ++axis) {
-    if (size[axis] == 1) continue;
-    const auto joins = [&](const Operand& o) { return o.strides[kept - 1] == o.strides[axis] * size[axis]; };
-    const bool join = kept > 0 && std::all_of(operand, operand + operands, joins);
-    const int to = join ? kept - 1 : kept++;
-    size[to] = join ? size[to] * size[axis] : size[axis];
-    for (int i = 0; i < operands; ++i) operand[i].strides[to] = operand[i].strides[axis];
-  }
-  rank = kept;
+  rank = merge_axes(std::span(size, static_cast<size_t>(rank)),
+                    std::span(operand, static_cast<size_t>(operands)));
 }
 
 int64_t Space::offset(int i, int64_t index) const {

@@ -28,9 +28,6 @@ struct Space {
   int64_t inner_stride(int i) const { return rank ? operand[i].strides[rank - 1] : 1; }
   // Where element `index` (in index order) of operand i lies, in elements.
   int64_t offset(int i, int64_t index) const;
-
- private:
-  void merge_axes();
 };
 
 #if defined(__CUDACC__)

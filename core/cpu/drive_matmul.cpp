@@ -1,4 +1,5 @@
 // Matrix products: tiles by problem size alone, each a product of its own for whichever thread is free.
+#include <varve/core/axes.h>
 #include <varve/core/cpu/drivers.h>
 #include <varve/core/cpu/level.h>
 #include <varve/core/cpu/space.h>
@@ -56,21 +57,12 @@ struct Matrix {
   }
 };
 
-// Every leading index as one element; the matrices hang off them.
-View batch_starts(View v) {
-  for (int i = 0; i < 2; ++i) {
-    v.shape.erase(v.rank() - 1);
-    v.strides.erase(v.strides.rank() - 1);
-  }
-  return v;
-}
-
 }  // namespace
 
 void drive_matmul(const View& a, const View& b, const View& out) {
   const int r = out.rank();
   const int64_t m = out.shape[r - 2], n = out.shape[r - 1], k = a.shape[r - 1];
-  const View starts[3] = {batch_starts(a), batch_starts(b), batch_starts(out)};
+  const View starts[3] = {matrix_starts(a), matrix_starts(b), matrix_starts(out)};
   const Space batch(starts[0].shape, Views(starts, 3), {});
   if (out.numel() == 0) return;
   if (k == 0) {             // sums of nothing; the kernel's blocking would divide by it

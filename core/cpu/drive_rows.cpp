@@ -1,6 +1,7 @@
 // Functions along the last axis, and random draws.
 #include <cmath>
 
+#include <varve/core/axes.h>
 #include <varve/core/cpu/drivers.h>
 #include <varve/core/cpu/level.h>
 #include <varve/core/cpu/space.h>
@@ -10,13 +11,6 @@ namespace varve::cpu {
 namespace {
 
 constexpr int64_t kTaskWork = 16384;  // elements worth a task
-
-// The view without its last axis: one element for each row.
-View row_starts(View v) {
-  v.shape.erase(v.rank() - 1);
-  v.strides.erase(v.strides.rank() - 1);
-  return v;
-}
 
 // A number of 24 bits may round up to 1 in a type of fewer: keep as many as that has.
 void keep_below_one(DType dtype, float* u, int64_t n) {

@@ -1,5 +1,7 @@
 #include <varve/core/cpu/space.h>
 
+#include <varve/core/axes.h>
+
 namespace varve::cpu {
 
 Space::Space(const Shape& shape, Views first, Views second) {
@@ -15,21 +17,8 @@ Space::Space(const Shape& shape, Views first, Views second) {
   rank_ = shape.rank();
   total_ = numel(shape);
   std::copy(shape.begin(), shape.end(), size_.begin());
-  merge_axes();
-}
-
-// Drops axes of size 1, and joins an axis to the next where every operand steps over both alike.
-void Space::merge_axes() {
-  int kept = 0;
-  for (int axis = 0; axis < rank_; ++axis) {
-    if (size_[axis] == 1) continue;
-    const auto joins = [&](const Operand& o) { return o.strides[kept - 1] == o.strides[axis] * size_[axis]; };
-    const bool join = kept > 0 && std::all_of(operand_.begin(), operand_.begin() + count_, joins);
-    const int to = join ? kept - 1 : kept++;
-    size_[to] = join ? size_[to] * size_[axis] : size_[axis];
-    for (int i = 0; i < count_; ++i) operand_[i].strides[to] = operand_[i].strides[axis];
-  }
-  rank_ = kept;
+  rank_ = merge_axes(std::span(size_).first(static_cast<size_t>(rank_)),
+                     std::span(operand_).first(static_cast<size_t>(count_)));
 }
 
 int64_t Space::offset(const Operand& o, int64_t index) const {

@@ -38,8 +38,6 @@ class Space {
   int64_t offset(const Operand& o, int64_t index) const;
 
  private:
-  void merge_axes();
-
   int rank_ = 0, count_ = 0;
   int64_t total_ = 1;
   std::array<int64_t, kMaxRank> size_{};

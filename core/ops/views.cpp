@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include <varve/core/axes.h>
 #include <varve/core/ops/copy.h>
 #include <varve/core/ops/make.h>
 #include <varve/core/record.h>
@@ -156,11 +157,7 @@ Specs Squeeze::infer(const Specs& in) const {
 }
 
 std::optional<View> Squeeze::alias(const View& in) const {
-  View out = in;
-  const int at = normalize_axis(axis, in.rank(), "squeeze");
-  out.shape.erase(at);
-  out.strides.erase(at);
-  return out;
+  return without_axis(in, normalize_axis(axis, in.rank(), "squeeze"));
 }
 
 Tensors Squeeze::vjp(const Saved& s, const Tensors& dy) const {
