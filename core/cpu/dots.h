@@ -3,19 +3,18 @@
 // tail.
 #pragma once
 
-#include <Eigen/Core>
 #include <algorithm>
 #include <array>
 #include <utility>
 
-#include <varve/core/cpu/narrow.h>
+#include <varve/core/cpu/side.h>
 
 namespace varve::cpu {
 
 template <class T>
 class Dots {
  public:
-  using Side = typename Narrow<T>::Side;
+  using Side = cpu::Side<T>;
 
   static bool suits(int64_t m, int64_t n, int64_t k, Side a, Side b) {
     return a.inner == 1 && b.inner == 1 && std::min(m, n) < kLanes && k >= 2 * kLanes &&
@@ -32,10 +31,9 @@ class Dots {
   }
 
  private:
-  using Packet = typename Eigen::internal::packet_traits<T>::type;
-  static constexpr int kLanes = Eigen::internal::unpacket_traits<Packet>::size;
-  static constexpr int64_t kDeepest = 4096;  // terms of a lane: more would round too much
-  static constexpr int kRows = 4, kColumns = EIGEN_ARCH_DEFAULT_NUMBER_OF_REGISTERS >= 32 ? 4 : 2;
+  using Packet = cpu::Packet<T>;
+  static constexpr int kLanes = kPacketLanes<T>;
+  static constexpr int kRows = 4, kColumns = kManyRegisters ? 4 : 2;
 
   // kR rows by kC columns of c. Sums are named one by one, by index, so that each gets a register.
   template <int kR, int kC>

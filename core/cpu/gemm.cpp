@@ -1,4 +1,4 @@
-// Matrix products: of a few rows or columns by dots.h, those with a side to be read in place by narrow.h,
+// Matrix products: of a few rows or columns by dots.h, those with a side to be read in place by one_packed.h,
 // others by Eigen's kernel, with blocks and workspace of our choosing. Which, and the block sizes, depend on
 // the problem alone, so the order of every sum does too, and nothing is allocated.
 #include <Eigen/Core>
@@ -6,7 +6,7 @@
 
 #include <varve/core/cpu/dots.h>
 #include <varve/core/cpu/kernels.h>
-#include <varve/core/cpu/narrow.h>
+#include <varve/core/cpu/one_packed.h>
 
 namespace varve::cpu {
 namespace {
@@ -45,7 +45,7 @@ struct Blocking : ei::level3_blocking<T, T> {
 template <class T>
 size_t workspace(int64_t m, int64_t n, int64_t k) {
   const Blocks b = blocks_for<T>(n, m, k);
-  return std::max(Narrow<T>::workspace(m, n, k),
+  return std::max(OnePacked<T>::workspace(m, n, k),
                   sizeof(T) * static_cast<size_t>((b.m * b.k + 63) / 64 * 64 + b.n * b.k));
 }
 
@@ -63,10 +63,10 @@ void run(int64_t m, int64_t n, int64_t k, GemmOperand a, GemmOperand b, void* ou
   T* c = static_cast<T*>(out);
   const T *x = static_cast<const T*>(a.data), *y = static_cast<const T*>(b.data);
   T* blocks = static_cast<T*>(memory);
-  const typename Narrow<T>::Side rows{x, a.rows, a.columns}, columns{y, b.columns, b.rows};
+  const Side<T> rows{x, a.rows, a.columns}, columns{y, b.columns, b.rows};
   if (Dots<T>::suits(m, n, k, rows, columns)) return Dots<T>::run(m, n, k, rows, columns, c, c_rows);
-  if (Narrow<T>::suits(m, n, k, rows, columns))
-    return Narrow<T>::run(m, n, k, rows, columns, c, c_rows, blocks);
+  if (OnePacked<T>::suits(m, n, k, rows, columns))
+    return OnePacked<T>::run(m, n, k, rows, columns, c, c_rows, blocks);
   for (int64_t i = 0; i < m; ++i) std::fill_n(c + i * c_rows, n, T(0));
   constexpr int kCol = Eigen::ColMajor, kRow = Eigen::RowMajor;
   const bool b_rows = b.columns == 1, a_rows = a.columns == 1;  // row-major, so column-major once transposed

@@ -3,23 +3,18 @@
 // block.
 #pragma once
 
-#include <Eigen/Core>
 #include <algorithm>
 #include <array>
 #include <utility>
 
-#include <varve/core/cpu/kernels.h>
+#include <varve/core/cpu/side.h>
 
 namespace varve::cpu {
 
 template <class T>
-class Narrow {
+class OnePacked {
  public:
-  // One factor as the sums see it: element p of vector i at i * along + p * inner.
-  struct Side {
-    const T* data;
-    int64_t along, inner;
-  };
+  using Side = cpu::Side<T>;
 
   // Whether it is the way to go: what is read in place, and more than once, must have its sums contiguous.
   static bool suits(int64_t m, int64_t n, int64_t k, Side a, Side b) {
@@ -49,16 +44,15 @@ class Narrow {
   }
 
  private:
-  using Packet = typename Eigen::internal::packet_traits<T>::type;
-  static constexpr int kLanes = Eigen::internal::unpacket_traits<Packet>::size;
+  using Packet = cpu::Packet<T>;
+  static constexpr int kLanes = kPacketLanes<T>;
   // Sums held in registers: kRows vectors of the side in place by kVectors packets of the packed one.
-  static constexpr int kVectors = EIGEN_ARCH_DEFAULT_NUMBER_OF_REGISTERS >= 32 ? 4 : 2, kRows = 6;
+  static constexpr int kVectors = kManyRegisters ? 4 : 2, kRows = 6;
   static constexpr int64_t kWidth = kVectors * kLanes;
   static constexpr int64_t kBlock = 8 * kRows;  // columns of c that are turned at a time
   static constexpr int64_t kStage = kBlock * kWidth;
   static constexpr int64_t kMostPacked = (256 << 10) / sizeof(T), kDepth = 256;
-  static constexpr int64_t kDeepest = 4096;  // terms summed one after the other: more would round too much
-  static constexpr int64_t kShortest = 64;   // sums below take less time than their stores
+  static constexpr int64_t kShortest = 64;  // sums below take less time than their stores
 
   // Which side is packed, and how much of it at a time.
   struct Blocks {
