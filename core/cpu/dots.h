@@ -18,7 +18,7 @@ class Dots {
 
   static bool suits(int64_t m, int64_t n, int64_t k, Side a, Side b) {
     return a.inner == 1 && b.inner == 1 && std::min(m, n) < kLanes && k >= 2 * kLanes &&
-           k <= kDeepest * kLanes;
+           k <= kMostTerms * kLanes;
   }
   static void run(int64_t m, int64_t n, int64_t k, Side a, Side b, T* c, int64_t c_rows) {
     for (int64_t i = 0; i < m; i += kRows)
@@ -33,6 +33,7 @@ class Dots {
  private:
   using Packet = cpu::Packet<T>;
   static constexpr int kLanes = kPacketLanes<T>;
+  static constexpr int64_t kMostTerms = 4096;  // of one lane, one after the other: more would round too much
   static constexpr int kRows = 4, kColumns = kManyRegisters ? 4 : 2;
 
   // kR rows by kC columns of c. Sums are named one by one, by index, so that each gets a register.

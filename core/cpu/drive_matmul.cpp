@@ -26,7 +26,7 @@ Tiles tiles_for(int64_t m, int64_t n, int64_t k) {
   const int64_t wanted = work < 1e5 ? 1 : work < 256e6 ? 2 : work < 4e9 ? 4 : 16;
   int64_t down = 1, across = 1;
   while (down * across < wanted) {
-    if (m / down >= n / across && m / down >= 96)
+    if ((down < 4 || m / down >= n / across) && m / down >= 64)
       down *= 2;
     else if (n / across >= 128)
       across *= 2;

@@ -19,6 +19,4 @@ template <class T>
 inline constexpr int kPacketLanes = Eigen::internal::unpacket_traits<Packet<T>>::size;
 inline constexpr bool kManyRegisters = EIGEN_ARCH_DEFAULT_NUMBER_OF_REGISTERS >= 32;
 
-inline constexpr int64_t kDeepest = 4096;  // terms a lane sums one after the other: more would round too much
-
 }  // namespace varve::cpu

@@ -11,6 +11,7 @@
 #include <varve/core/ops/matmul.h>
 #include <varve/core/ops/random.h>
 #include <varve/core/ops/views.h>
+#include "tests/core/parity.h"
 
 using namespace varve;
 
@@ -69,6 +70,23 @@ TEST_CASE_TEMPLATE("products of few and of many rows, columns and terms are righ
   check<T>(3, 7, 40'000, draws);
   check<T>(67, 71, 3000, draws);
   check<T>(150, 530, 300, draws);  // more than one block of columns, and of terms
+}
+
+TEST_CASE_TEMPLATE("how factors lie, and how many rows are asked for at a time, changes no bit", T, float,
+                   double) {
+  const Generator draws(2);
+  constexpr DType dtype = dtype_of<T>;
+  const int64_t sizes[][3] = {{64, 48, 30}, {100, 530, 300}, {260, 17, 70}, {33, 200, 600}};
+  for (const auto& [m, n, k] : sizes) {
+    CAPTURE(m);
+    const Tensor a = randn({m, k}, dtype, draws), b = randn({k, n}, dtype, draws), y = matmul(a, b);
+    const Tensor turned_a = contiguous(transpose(a, 0, 1)), turned_b = contiguous(transpose(b, 0, 1));
+    CHECK(identical(y, matmul(turned_a, b, true, false)));
+    CHECK(identical(y, matmul(a, turned_b, false, true)));
+    CHECK(identical(y, matmul(turned_a, turned_b, true, true)));
+    for (const int64_t rows : {16, 17, 31})
+      CHECK(identical(slice(y, 0, 1, 1 + rows), matmul(slice(a, 0, 1, 1 + rows), b)));
+  }
 }
 
 TEST_CASE("long sums are cut into blocks, so that ones add up, whatever the rows and columns") {
