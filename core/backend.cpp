@@ -6,6 +6,7 @@
 #include <charconv>
 
 #include <varve/core/error.h>
+#include <varve/core/storage.h>
 #include <varve/cuda/cuda.h>
 
 namespace varve {
@@ -31,6 +32,11 @@ Device device_named(std::string_view name) {
     if (error == std::errc() && stopped == end && device.index >= 0) return device;
   }
   throw DeviceError(fmt::format("device: '{}' found; required is cpu, cuda or cuda:N", name));
+}
+
+void Backend::run_parts(int64_t count, size_t bytes, const std::function<void(int64_t, std::byte*)>& part) {
+  const Storage room(*this, bytes);
+  for (int64_t i = 0; i < count; ++i) part(i, room.data());
 }
 
 Device current_device() { return current; }

@@ -85,6 +85,13 @@ class VARVE_API Backend {
   // was used.
   virtual void random(RandomFn fn, double p, const View& state, const View& out) = 0;
 
+  // Where calls that go row by row had better be done together, a part of the rows at a time: about how many
+  // bytes of results a part should have, to stay in cache; 0 where each had better be done whole.
+  virtual size_t part_bytes() const { return 0; }
+  // part(i, room) for each i < count, several at once; room is at least `bytes` that nobody else has till
+  // then.
+  virtual void run_parts(int64_t count, size_t bytes, const std::function<void(int64_t, std::byte*)>& part);
+
   // What `work` asks of this device on this thread, kept and not done; it must leave the memory it uses where
   // it is. Null, and nothing was done, where the device keeps no work or cannot keep this. An index out of
   // range is then reported by the next download after a start, and meets no memory.

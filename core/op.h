@@ -9,6 +9,7 @@
 //                                                          inputs have any strides, outputs are contiguous
 //   std::optional<View> alias(const View& in) const;       optional: the output as a view of input 0, without a kernel
 //   size_t scratch(Views in, Views out) const;             optional: bytes run needs beside its outputs
+//   std::optional<RowUse> rows(Views in, Views out) const; optional: that run may be done for some rows of the output alone
 //   static constexpr uint32_t updates = 0b1;               optional: bit i: run writes input i in place
 //   Keep keep() const;                                     optional: what vjp reads
 //   Tensors vjp(const Saved& s, const Tensors& dy) const;  optional: gradients, made of ops; absent: no gradient
@@ -43,6 +44,14 @@ struct Keep {
   uint32_t inputs = 0, outputs = 0;
 };
 
+// What some rows of an output (or of the input that is updated first) need of the inputs, a row being what
+// lies along the last axis: the same rows, aligned at the last axis, of those that are not broadcast; all of
+// the last two axes of `whole` inputs (bit i: input i); the same entries of the last axis of `turned` ones.
+struct RowUse {
+  uint32_t whole = 0, turned = 0;
+  int64_t terms = 1;  // that each element of the output is made of
+};
+
 // The closed set of attribute types; a DType travels as its name.
 using Attribute = std::variant<bool, int64_t, double, std::string, Dims>;
 using Attributes = std::vector<std::pair<std::string, Attribute>>;
@@ -59,6 +68,7 @@ class VARVE_API AnyOp {
   virtual std::optional<View> alias(const View& in) const = 0;
   virtual size_t scratch(Views in, Views out) const = 0;
   virtual void run(Backend& on, Views in, Views out, const View& scratch) const = 0;
+  virtual std::optional<RowUse> rows(Views in, Views out) const = 0;
   virtual uint32_t updates() const = 0;
   bool writes(size_t i) const { return i < 32 && ((updates() >> i) & 1u); }
   virtual bool differentiable() const = 0;
@@ -103,6 +113,12 @@ class OpOf final : public AnyOp {
   }
   void run(Backend& on, Views in, Views out, const View& scratch) const override {
     if constexpr (requires { op_.run(on, in, out, scratch); }) op_.run(on, in, out, scratch);
+  }
+  std::optional<RowUse> rows(Views in, Views out) const override {
+    if constexpr (requires { op_.rows(in, out); })
+      return op_.rows(in, out);
+    else
+      return std::nullopt;
   }
   uint32_t updates() const override {
     if constexpr (requires { T::updates; })

@@ -3,234 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <map>
-#include <unordered_map>
-#include <unordered_set>
 
 #include <varve/core/ops/copy.h>
+#include <varve/core/plan_builder.h>
 #include <varve/core/record.h>
 
 namespace varve {
-namespace {
-
-constexpr uint32_t kNone = ~0u;
-constexpr size_t kAlign = 64;
-constexpr size_t kMostFolded = 64 << 10;  // bytes of a constant that is kept rather than made again
-
-// A block of the arena and the calls between which it is in use.
-struct Block {
-  size_t bytes, first, last;
-  size_t offset = 0;
-  bool overlaps(const Block& o) const { return first <= o.last && o.first <= last; }
-};
-
-// Places blocks, largest first, each at the lowest offset free over its whole life; returns the size needed.
-size_t place(std::vector<Block>& blocks) {
-  std::vector<Block*> order;
-  for (Block& b : blocks) order.push_back(&b);
-  std::stable_sort(order.begin(), order.end(),
-                   [](const Block* a, const Block* b) { return a->bytes > b->bytes; });
-  std::vector<Block*> placed;  // by offset
-  size_t total = 0;
-  for (Block* b : order) {
-    b->offset = 0;
-    for (const Block* other : placed)
-      if (b->overlaps(*other) && b->offset + b->bytes > other->offset)
-        b->offset = std::max(b->offset, other->offset + other->bytes);
-    placed.insert(std::upper_bound(placed.begin(), placed.end(), b,
-                                   [](const Block* x, const Block* y) { return x->offset < y->offset; }),
-                  b);
-    total = std::max(total, b->offset + b->bytes);
-  }
-  return total;
-}
-
-size_t rounded(size_t bytes) { return (bytes + kAlign - 1) / kAlign * kAlign; }
-
-}  // namespace
-
-// Turns a traced graph into calls. A value's root is the value whose memory it views.
-class Plan::Builder {
- public:
-  Builder(Plan& plan, const std::vector<ValuePtr>& values) : plan_(plan), values_(values) {}
-
-  void build() {
-    find_roots();
-    find_escaped();
-    drop_dead();
-    fold_constants();
-    lay_out();
-    make_calls();
-  }
-
- private:
-  void find_roots() {
-    root_.resize(values_.size());
-    made_by_.assign(values_.size(), kNone);
-    for (uint32_t v = 0; v < root_.size(); ++v) root_[v] = v;
-    for (uint32_t c = 0; c < plan_.graph_.calls.size(); ++c) {
-      const Graph::Call& call = plan_.graph_.calls[c];
-      for (uint32_t out : call.out) {
-        made_by_[out] = c;
-        if (!call.in.empty() && values_[out]->storage == values_[call.in[0]]->storage)
-          root_[out] = root_[call.in[0]];
-      }
-    }
-    input_.assign(values_.size(), kNone);
-    for (uint32_t i = 0; i < plan_.graph_.inputs.size(); ++i) input_[plan_.graph_.inputs[i]] = i;
-  }
-
-  // Whatever somebody outside the trace still holds (an output, a leaf's gradient) keeps its own memory, and
-  // replays write there.
-  void find_escaped() {
-    std::unordered_map<const Storage*, long> traced;
-    for (const ValuePtr& v : values_) ++traced[v->storage.get()];
-    outside_.resize(values_.size());
-    for (uint32_t v = 0; v < values_.size(); ++v) {
-      const bool made = made_by_[root_[v]] != kNone;
-      const bool held =
-          values_[v].use_count() > 1 || values_[v]->storage.use_count() > traced[values_[v]->storage.get()];
-      if (!made || held) outside_[root_[v]] = true;
-    }
-  }
-
-  void drop_dead() {
-    Graph live = plan_.graph_;
-    for (uint32_t v = 0; v < values_.size(); ++v)
-      if (made_by_[v] != kNone && outside_[root_[v]]) live.outputs.push_back(v);
-    drop_dead_calls(live);
-    live.outputs = plan_.graph_.outputs;
-    plan_.graph_ = std::move(live);
-  }
-
-  // What depends on no input and on no tensor from outside is as the trace left it, and is kept where another
-  // call reads it. Not where somebody may change it, in the plan or because it escaped.
-  void fold_constants() {
-    std::vector<bool> changed(values_.size()), constant(values_.size());
-    for (const Graph::Call& call : plan_.graph_.calls)
-      for (size_t i = 0; i < call.in.size(); ++i)
-        if (call.op->writes(i)) changed[root_[call.in[i]]] = true;
-    std::erase_if(plan_.graph_.calls, [&](const Graph::Call& call) {
-      const auto is_constant = [&](uint32_t v) { return bool(constant[root_[v]]); };
-      const auto can_be = [&](uint32_t v) {
-        return !outside_[root_[v]] && !changed[root_[v]] && values_[v]->spec().bytes() <= kMostFolded;
-      };
-      if (is_alias(call) || call.op->updates() || !std::all_of(call.in.begin(), call.in.end(), is_constant) ||
-          !std::all_of(call.out.begin(), call.out.end(), can_be))
-        return false;
-      for (uint32_t v : call.out) constant[v] = true;
-      return true;
-    });
-    for (const Graph::Call& call : plan_.graph_.calls)
-      for (const uint32_t v : call.in) {
-        const uint32_t root = root_[v];
-        if (constant[root] && !outside_[root]) plan_.graph_.captured.push_back({root, Tensor(values_[root])});
-        if (constant[root]) outside_[root] = true;
-      }
-  }
-
-  bool is_alias(const Graph::Call& call) const {
-    return call.out.size() == 1 && !call.in.empty() && root_[call.out[0]] != call.out[0];
-  }
-
-  std::vector<View> views_of(const std::vector<uint32_t>& numbers) const {
-    std::vector<View> views;
-    for (uint32_t n : numbers) views.push_back(values_[n]->view());
-    return views;
-  }
-
-  void lay_out() {
-    std::vector<Block> blocks;
-    block_.assign(values_.size(), kNone);
-    for (size_t c = 0; c < plan_.graph_.calls.size(); ++c) {
-      const Graph::Call& call = plan_.graph_.calls[c];
-      for (const auto* list : {&call.in, &call.out})
-        for (uint32_t v : *list) {
-          const uint32_t root = root_[v];
-          if (outside_[root]) continue;
-          if (block_[root] == kNone) {
-            block_[root] = static_cast<uint32_t>(blocks.size());
-            blocks.push_back({rounded(values_[root]->spec().bytes()), c, c});
-            check_device(values_[root]->storage->backend());
-          }
-          blocks[block_[root]].last = c;
-        }
-      const size_t scratch = is_alias(call) ? 0 : call.op->scratch(views_of(call.in), views_of(call.out));
-      scratch_.push_back(scratch ? static_cast<uint32_t>(blocks.size()) : kNone);
-      if (!scratch) continue;
-      blocks.push_back({rounded(scratch), c, c});
-      check_device(backend_of(call));
-    }
-    const size_t total = place(blocks);
-    for (const Block& b : blocks) offsets_.push_back(b.offset);
-    for (const Block& b : blocks) sizes_.push_back(b.bytes);
-    if (total) plan_.arena_ = std::make_shared<Storage>(*backend_, total);
-  }
-
-  // All that lies in the arena is on one device.
-  void check_device(Backend& its) {
-    if (backend_ && backend_ != &its)
-      throw DeviceError(fmt::format("compile: the function computes on {} and on {}; required is one device",
-                                    to_string(backend_->device()), to_string(its.device())));
-    backend_ = &its;
-  }
-
-  // Where a call runs: with its values. One that has none does nothing.
-  Backend& backend_of(const Graph::Call& call) const {
-    const auto& values = call.out.empty() ? call.in : call.out;
-    return values.empty() ? cpu_backend() : values_[values[0]]->storage->backend();
-  }
-
-  void make_calls() {
-    std::unordered_set<Storage*> written;
-    for (size_t c = 0; c < plan_.graph_.calls.size(); ++c) {
-      const Graph::Call& call = plan_.graph_.calls[c];
-      if (is_alias(call)) continue;
-      Call made{call.op, &backend_of(call), plan_.views_.size(), call.in.size(), call.out.size(), {}};
-      for (uint32_t v : call.in) add_view(v);
-      for (uint32_t v : call.out) {
-        add_view(v);
-        if (outside_[root_[v]]) written.insert(values_[v]->storage.get());
-      }
-      for (size_t i = 0; i < call.in.size(); ++i)
-        if (call.op->writes(i) && outside_[root_[call.in[i]]]) {
-          if (const uint32_t input = input_[root_[call.in[i]]]; input != kNone)
-            plan_.written_inputs_.push_back(input);
-          else
-            written.insert(values_[call.in[i]]->storage.get());
-        }
-      if (scratch_[c] != kNone)
-        made.scratch = contiguous_view(plan_.arena_->data() + offsets_[scratch_[c]],
-                                       {DType::u8, {static_cast<int64_t>(sizes_[scratch_[c]])}});
-      plan_.calls_.push_back(std::move(made));
-    }
-    plan_.written_.assign(written.begin(), written.end());
-    std::sort(plan_.written_.begin(), plan_.written_.end());
-    auto& outside = plan_.outside_;
-    std::sort(outside.begin(), outside.end());
-    outside.erase(std::unique(outside.begin(), outside.end()), outside.end());
-  }
-
-  void add_view(uint32_t v) {
-    View view = values_[v]->view();
-    const uint32_t root = root_[v];
-    const int64_t within = values_[v]->offset - values_[root]->offset;
-    if (input_[root] != kNone)
-      plan_.patches_.push_back({plan_.views_.size(), input_[root], within});
-    else if (!outside_[root])
-      view.data = plan_.arena_->data() + offsets_[block_[root]] + within;
-    else
-      plan_.outside_.push_back(values_[root]->storage);
-    plan_.views_.push_back(view);
-  }
-
-  Plan& plan_;
-  const std::vector<ValuePtr>& values_;
-  std::vector<uint32_t> root_, made_by_, input_, block_, scratch_;
-  std::vector<bool> outside_;
-  std::vector<size_t> offsets_, sizes_;
-  Backend* backend_ = nullptr;  // of what lies in the arena
-};
 
 Plan::Plan(const std::function<Tensors(const Tensors&)>& f, std::span<const Tensor> inputs)
     : grad_enabled_(grad_enabled()) {
@@ -290,9 +70,34 @@ bool Plan::fits(std::span<const Tensor> inputs) const {
   return std::all_of(guards_.begin(), guards_.end(), [](const auto& g) { return *g.first == g.second; });
 }
 
+size_t Plan::grouped_calls() const {
+  size_t count = 0;
+  for (const Group& g : groups_) count += g.parts > 1 ? g.count : 0;
+  return count;
+}
+
 void Plan::run_calls() {
-  for (const Call& c : calls_)
-    c.op->run(*c.backend, Views(&views_[c.views], c.ins), Views(&views_[c.views + c.ins], c.outs), c.scratch);
+  for (const Group& g : groups_) {
+    const Call& c = calls_[g.first];
+    if (g.parts > 1)
+      c.backend->run_parts(g.parts, g.room, [&](int64_t part, std::byte* room) { run_part(g, part, room); });
+    else
+      c.op->run(*c.backend, Views(&views_[c.views], c.ins), Views(&views_[c.views + c.ins], c.outs),
+                c.scratch);
+  }
+}
+
+void Plan::run_part(const Group& group, int64_t part, std::byte* room) const {
+  std::array<View, kMostRowViews> views;
+  for (size_t i = group.first; i < group.first + group.count; ++i) {
+    const Call& c = calls_[i];
+    for (size_t v = 0; v < c.ins + c.outs; ++v) {
+      const auto [beside, offset] = part_views_[c.views + v];
+      views[v] = group.cut.of(views_[c.views + v], beside, part);
+      if (beside == Beside::inner) views[v].data = room + offset;
+    }
+    c.op->run(*c.backend, Views(views.data(), c.ins), Views(views.data() + c.ins, c.outs), c.scratch);
+  }
 }
 
 // A recording has its addresses for good, so it reads copies of the inputs. Those that are written, or have

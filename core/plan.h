@@ -9,6 +9,7 @@
 
 #include <varve/core/graph.h>
 #include <varve/core/record.h>
+#include <varve/core/row_cut.h>
 
 namespace varve {
 
@@ -28,6 +29,8 @@ class VARVE_API Plan {
   const Graph& graph() const { return graph_; }
   size_t arena_bytes() const { return arena_ ? arena_->bytes() : 0; }
   size_t calls() const { return calls_.size(); }
+  // How many calls are done together with others, part by part.
+  size_t grouped_calls() const;
   // Whether replays are started as one, where the device can; known after the first.
   bool is_recorded() const { return recording_ != nullptr; }
 
@@ -37,6 +40,17 @@ class VARVE_API Plan {
     Backend* backend;
     size_t views, ins, outs;  // views_[views] ... : inputs, then outputs
     View scratch;
+  };
+  // Calls that are done together, part by part; or one.
+  struct Group {
+    size_t first, count;  // calls_[first] ...
+    RowCut cut;
+    int64_t parts;
+    size_t room;  // bytes that each part has of its own
+  };
+  struct PartView {  // of a view in views_
+    Beside beside;
+    size_t offset;  // in the part's room, of an inner one
   };
   struct Patch {  // a view over an input's memory
     size_t view, input;
@@ -58,6 +72,7 @@ class VARVE_API Plan {
   };
   Sharing sharing_of(std::span<const Tensor> inputs, size_t i) const;
   void run_calls();
+  void run_part(const Group& group, int64_t part, std::byte* room) const;
   void record(std::span<const Tensor> inputs);
   class Builder;
 
@@ -68,7 +83,9 @@ class VARVE_API Plan {
   std::vector<std::pair<std::shared_ptr<const bool>, bool>> guards_;
   std::vector<LeafGrad> leaf_grads_;
   std::vector<Call> calls_;
+  std::vector<Group> groups_;
   std::vector<View> views_;
+  std::vector<PartView> part_views_;
   std::vector<Patch> patches_;
   std::shared_ptr<Storage> arena_;
   std::vector<std::shared_ptr<Storage>> outside_;  // storages not in the arena that the calls use, by address

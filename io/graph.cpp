@@ -31,6 +31,7 @@ class OpaqueOp final : public AnyOp {
   Specs infer(const Specs&) const override { throw Error(reason_); }
   std::optional<View> alias(const View&) const override { return std::nullopt; }
   size_t scratch(Views, Views) const override { return 0; }
+  std::optional<RowUse> rows(Views, Views) const override { return std::nullopt; }
   void run(Backend&, Views, Views, const View&) const override { throw Error(reason_); }
   uint32_t updates() const override { return 0; }
   bool differentiable() const override { return false; }

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include <varve/core/cpu/drivers.h>
+#include <varve/core/cpu/threads.h>
 #include <varve/core/error.h>
 
 namespace varve {
@@ -47,6 +48,11 @@ class CpuBackend final : public Backend {
   }
   void scatter_add(const View& in, const View& index, int axis, const View& out) override {
     cpu::drive_scatter_add(in, index, axis, out);
+  }
+  // Half of the second cache that is assumed.
+  size_t part_bytes() const override { return size_t{512} << 10; }
+  void run_parts(int64_t count, size_t bytes, const std::function<void(int64_t, std::byte*)>& part) override {
+    cpu::parallel(count, [&](int64_t i) { part(i, cpu::part_room(bytes)); });
   }
   void random(RandomFn fn, double p, const View& state, const View& out) override {
     cpu::drive_random(fn, p, state, out);

@@ -1,4 +1,5 @@
-// Matrix products: tiles by problem size alone, each a product of its own for whichever thread is free.
+// Matrix products: tiles, each a product of its own for whichever thread is free. How a product is cut
+// changes no bit.
 #include <varve/core/axes.h>
 #include <varve/core/cpu/drivers.h>
 #include <varve/core/cpu/level.h>
@@ -17,13 +18,13 @@ struct Tiles {
 
 int64_t round_up(int64_t value, int64_t step) { return (value + step - 1) / step * step; }
 
-// One tile while a product is small, 16 when it is large: enough to share out, few enough that packing each
-// tile's sides costs little. Sides are multiples of what the kernel's registers hold, and else as equal as
-// can be: the slowest thread counts.
+// One tile while a product is small, or nobody shares it; 16 when it is large: enough to share out, few
+// enough that packing each tile's sides costs little. Rows are cut first, for theirs lie together. Sides are
+// multiples of what the kernel's registers hold, and else as equal as can be: the slowest thread counts.
 Tiles tiles_for(int64_t m, int64_t n, int64_t k) {
   const double work =
       static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k);  // multiply-adds
-  const int64_t wanted = work < 1e5 ? 1 : work < 256e6 ? 2 : work < 4e9 ? 4 : 16;
+  const int64_t wanted = work < 1e5 || is_alone() ? 1 : work < 256e6 ? 2 : work < 4e9 ? 4 : 16;
   int64_t down = 1, across = 1;
   while (down * across < wanted) {
     if ((down < 4 || m / down >= n / across) && m / down >= 64)

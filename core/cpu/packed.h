@@ -29,15 +29,10 @@ class Packed {
     const Rooms room{memory, memory + kStage, memory + kStage + strips_room(m, k)};
     if (m <= kRows && b.along == 1) return in_place(m, n, k, a, b, c, c_rows, room);
     if (packs_a(m, n, k, a, b)) return by_columns(m, n, k, a, b, c, c_rows, room);
-    for (int64_t p = 0; p < k; p += kDepth) {
-      const int64_t depth = std::min(kDepth, k - p), most = block_width(depth);
-      const Strips strips = strips_of({a.data + p * a.inner, a.along, a.inner}, m, depth, room.strips);
-      for (int64_t j = 0; j < n; j += most) {
-        const int64_t width = std::min(most, n - j);
-        pack({b.data + j * b.along + p * b.inner, b.along, b.inner}, width, depth, room.panels);
-        by_rows(m, width, depth, strips, c + j, c_rows, p > 0, room);
-      }
-    }
+    const int64_t most = a.inner == 1 ? m : kMostStrips;
+    for (int64_t i = 0; i < m; i += most)
+      by_blocks(std::min(most, m - i), n, k, {a.data + i * a.along, a.along, a.inner}, b, c + i * c_rows,
+                c_rows, room);
   }
 
  private:
@@ -48,7 +43,7 @@ class Packed {
   static constexpr int64_t kWidth = kVectors * kLanes;
   static constexpr int64_t kBlock = 8 * kRows;  // vectors that are gathered or turned at a time: whole lines
   static constexpr int64_t kStage = kBlock * kWidth;
-  static constexpr int64_t kMostPacked = (256 << 10) / sizeof(T), kDepth = 256;
+  static constexpr int64_t kMostPacked = (256 << 10) / sizeof(T), kDepth = 256, kMostStrips = 16 * kBlock;
 
   static int64_t block_width(int64_t depth) {
     return std::max(kWidth, kMostPacked / std::max<int64_t>(depth, 1) / kWidth * kWidth);
@@ -63,7 +58,7 @@ class Packed {
     return m * k * packed(a) + n * k * read(b) + m * n * kTurned < n * k * packed(b) + m * k * read(a);
   }
   static int64_t strips_room(int64_t m, int64_t k) {
-    return (std::max(m, kBlock) + kRows - 1) / kRows * kRows * std::min(k, kDepth);
+    return std::clamp((m + kRows - 1) / kRows * kRows, kBlock, kMostStrips) * std::min(k, kDepth);
   }
   struct Rooms {
     T *stage, *strips, *panels;
@@ -196,6 +191,20 @@ class Packed {
       for (int64_t i = 0; i < whole; i += kRows)
         std::memcpy(to + i * depth + p * kRows, from + i, kRows * sizeof(T));
       for (int64_t i = whole; i < count; ++i) to[whole * depth + p * kRows + i - whole] = from[i];
+    }
+  }
+
+  // b packed a block at a time.
+  static void by_blocks(int64_t m, int64_t n, int64_t k, Side a, Side b, T* c, int64_t c_rows,
+                        const Rooms& room) {
+    for (int64_t p = 0; p < k; p += kDepth) {
+      const int64_t depth = std::min(kDepth, k - p), most = block_width(depth);
+      const Strips strips = strips_of({a.data + p * a.inner, a.along, a.inner}, m, depth, room.strips);
+      for (int64_t j = 0; j < n; j += most) {
+        const int64_t width = std::min(most, n - j);
+        pack({b.data + j * b.along + p * b.inner, b.along, b.inner}, width, depth, room.panels);
+        by_rows(m, width, depth, strips, c + j, c_rows, p > 0, room);
+      }
     }
   }
 

@@ -169,19 +169,40 @@ void parallel(int64_t count, TaskRef task) {
     pool()->run(count, task);
 }
 
-std::byte* workspace(size_t bytes) {
-  struct Aligned {
+bool is_alone() { return inside_task || threads() == 1; }
+
+namespace {
+
+class Memory {
+ public:
+  std::byte* at_least(size_t bytes) {
+    if (bytes > size_) {
+      const size_t rounded = (bytes + 4095) / 4096 * 4096;
+      data_.reset(static_cast<std::byte*>(std::aligned_alloc(64, rounded)));
+      size_ = data_ ? rounded : 0;
+      if (!data_) throw std::bad_alloc();
+    }
+    return data_.get();
+  }
+
+ private:
+  struct Free {
     void operator()(std::byte* p) const { std::free(p); }
   };
-  thread_local std::unique_ptr<std::byte, Aligned> memory;
-  thread_local size_t size = 0;
-  if (bytes > size) {
-    const size_t rounded = (bytes + 4095) / 4096 * 4096;
-    memory.reset(static_cast<std::byte*>(std::aligned_alloc(64, rounded)));
-    size = memory ? rounded : 0;
-    if (!memory) throw std::bad_alloc();
-  }
-  return memory.get();
+  std::unique_ptr<std::byte, Free> data_;
+  size_t size_ = 0;
+};
+
+}  // namespace
+
+std::byte* workspace(size_t bytes) {
+  thread_local Memory memory;
+  return memory.at_least(bytes);
+}
+
+std::byte* part_room(size_t bytes) {
+  thread_local Memory memory;
+  return memory.at_least(bytes);
 }
 
 }  // namespace cpu

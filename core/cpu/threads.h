@@ -37,9 +37,13 @@ class TaskRef {
 // tasks alone.
 VARVE_API void parallel(int64_t count, TaskRef task);
 
+// Whether parallel would run tasks on this thread alone.
+bool is_alone();
+
 // Memory of the calling thread, at least `bytes`, 64-byte aligned, valid until its next call; grows and
-// stays.
+// stays. For a kernel, and for a part of a plan whose kernels have workspaces of their own.
 std::byte* workspace(size_t bytes);
+std::byte* part_room(size_t bytes);
 
 }  // namespace cpu
 }  // namespace varve

@@ -9,6 +9,7 @@ struct Clone {  // a contiguous copy
   static constexpr OpName name{"clone", 1};
   VARVE_API Specs infer(const Specs& in) const;
   VARVE_API void run(Backend& on, Views in, Views out, const View& scratch) const;
+  std::optional<RowUse> rows(Views, Views) const { return RowUse{}; }
   VARVE_API Tensors vjp(const Saved& s, const Tensors& dy) const;
 };
 
@@ -18,6 +19,7 @@ struct Cast {
   static void fields(auto& self, auto&& field) { field("dtype", self.dtype); }
   VARVE_API Specs infer(const Specs& in) const;
   VARVE_API void run(Backend& on, Views in, Views out, const View& scratch) const;
+  std::optional<RowUse> rows(Views, Views) const { return RowUse{}; }
   VARVE_API Tensors vjp(const Saved& s, const Tensors& dy) const;
 };
 
@@ -26,6 +28,7 @@ struct Assign {  // input 0 becomes input 1, broadcast and converted
   static constexpr uint32_t updates = 1;
   VARVE_API Specs infer(const Specs& in) const;
   VARVE_API void run(Backend& on, Views in, Views out, const View& scratch) const;
+  std::optional<RowUse> rows(Views, Views) const { return RowUse{}; }
 };
 
 struct Cat {

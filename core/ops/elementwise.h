@@ -53,6 +53,7 @@ struct Elementwise {
   void run(Backend& on, Views in, Views out, const View&) const {
     detail::run_pointwise(on, pointwise::id_of<F>, detail::constants_of(function), in, out);
   }
+  std::optional<RowUse> rows(Views, Views) const { return RowUse{}; }
   Keep keep() const { return {F::kAbout.slopes_read, F::kAbout.slopes_read_output}; }
   Tensors vjp(const Saved& s, const Tensors& dy) const
       requires(pointwise::HasSlope<F, 0> || pointwise::HasSlope<F, 1>) {
@@ -95,6 +96,7 @@ struct Elementwise<pointwise::Slope<F, I>> {
   void run(Backend& on, Views in, Views out, const View&) const {
     detail::run_pointwise(on, pointwise::id_of<Function>, detail::constants_of(function), in, out);
   }
+  std::optional<RowUse> rows(Views, Views) const { return RowUse{}; }
   Keep keep() const { return {(1u << Function::kAbout.inputs) - 1, 0}; }
   Tensors vjp(const Saved& s, const Tensors& dy) const {
     Tensors in;
@@ -123,6 +125,7 @@ struct Update {
     for (int i = 1; i < kOutputs; ++i) written[i] = in[i + 1];
     detail::run_pointwise(on, pointwise::id_of<F>, detail::constants_of(function), in, written);
   }
+  std::optional<RowUse> rows(Views, Views) const { return RowUse{}; }
 };
 using SgdStep = Update<pointwise::SgdUpdate, 2>;
 using AdamStep = Update<pointwise::AdamUpdate, 3>;

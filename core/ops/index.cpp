@@ -41,6 +41,12 @@ void Gather::run(Backend& on, Views in, Views out, const View&) const {
   on.gather(x, expanded(in[1], out[0].shape), at, out[0]);
 }
 
+std::optional<RowUse> Gather::rows(Views in, Views out) const {
+  const int rank = out[0].rank(), at = normalize_axis(axis, rank, "gather");
+  if (at == rank - 1) return RowUse{};
+  return rank == 2 && in[0].shape[1] == out[0].shape[1] ? std::optional(RowUse{.whole = 1}) : std::nullopt;
+}
+
 Tensors Gather::vjp(const Saved& s, const Tensors& dy) const {
   const int at = normalize_axis(axis, dy[0].rank(), "gather");
   const Shape full_shape = resized(dy[0].shape(), at, s.in_spec(0).shape[at]);

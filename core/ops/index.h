@@ -12,6 +12,7 @@ struct Gather {
   static void fields(auto& self, auto&& field) { field("axis", self.axis); }
   VARVE_API Specs infer(const Specs& in) const;
   VARVE_API void run(Backend& on, Views in, Views out, const View& scratch) const;
+  VARVE_API std::optional<RowUse> rows(Views in, Views out) const;
   Keep keep() const { return {2, 0}; }
   VARVE_API Tensors vjp(const Saved& s, const Tensors& dy) const;
 };

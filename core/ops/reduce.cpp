@@ -60,6 +60,13 @@ Tensor product_of_others(const Tensor& x, const Axes& axes) {
 
 }  // namespace
 
+std::optional<RowUse> detail::reduced_rows(const View& in, const View& out) {
+  Shape kept = in.shape;
+  if (kept.empty() || in.strides.back() != 1) return std::nullopt;
+  kept.back() = 1;
+  return kept == out.shape ? std::optional(RowUse{}) : std::nullopt;
+}
+
 template <ReduceFn kFn>
 Specs Reduce<kFn>::infer(const Specs& in) const {
   require_inputs(in, 1, name.name);

@@ -5,6 +5,11 @@
 
 namespace varve {
 
+namespace detail {
+// Where just the last axis is reduced, kept as 1, and lies dense: then no sum depends on other rows.
+VARVE_API std::optional<RowUse> reduced_rows(const View& in, const View& out);
+}  // namespace detail
+
 inline constexpr std::string_view kReduceNames[]{"sum", "prod", "max", "min"};
 
 // No axes means all of them; keepdims leaves size 1 where an axis was reduced.
@@ -19,6 +24,7 @@ struct Reduce {
   }
   VARVE_API Specs infer(const Specs& in) const;
   VARVE_API void run(Backend& on, Views in, Views out, const View& scratch) const;
+  std::optional<RowUse> rows(Views in, Views out) const { return detail::reduced_rows(in[0], out[0]); }
   Keep keep() const { return kFn == ReduceFn::sum ? Keep{} : Keep{1, kFn == ReduceFn::prod ? 0u : 1u}; }
   VARVE_API Tensors vjp(const Saved& s, const Tensors& dy) const;
 };
@@ -38,6 +44,7 @@ struct Mean {  // sum / count, of floating types
   VARVE_API Specs infer(const Specs& in) const;
   VARVE_API size_t scratch(Views in, Views out) const;
   VARVE_API void run(Backend& on, Views in, Views out, const View& scratch) const;
+  std::optional<RowUse> rows(Views in, Views out) const { return detail::reduced_rows(in[0], out[0]); }
   VARVE_API Tensors vjp(const Saved& s, const Tensors& dy) const;
 };
 

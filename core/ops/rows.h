@@ -26,6 +26,9 @@ struct RowOp {
   void run(Backend& on, Views in, Views out, const View& scratch) const {
     detail::run_rows(on, kFn, in, out, scratch);
   }
+  std::optional<RowUse> rows(Views in, Views out) const {  // argmax drops the axis that makes a row
+    return out[0].rank() == in[0].rank() ? std::optional(RowUse{}) : std::nullopt;
+  }
   Keep keep() const { return {0, kSoft ? 1u : kSorts ? 2u : 0u}; }
   VARVE_API Tensors vjp(const Saved& s, const Tensors& dy) const
       requires(kFn != RowFn::argmax && kFn != RowFn::argmin);

@@ -1,0 +1,92 @@
+#include <varve/core/group_builder.h>
+
+#include <algorithm>
+#include <bit>
+
+namespace varve {
+namespace {
+
+constexpr int64_t kFewestRows = 64;  // of a part for which a product packs a whole matrix
+
+std::vector<View> views_of(const std::vector<uint32_t>& numbers, const std::vector<ValuePtr>& values) {
+  std::vector<View> views;
+  for (uint32_t n : numbers) views.push_back(values[n]->view());
+  return views;
+}
+
+}  // namespace
+
+std::optional<RowCall> by_rows(const Graph::Call& call, const std::vector<ValuePtr>& values) {
+  if (call.in.size() + call.out.size() > kMostRowViews) return std::nullopt;
+  const std::vector<View> in = views_of(call.in, values), out = views_of(call.out, values);
+  const std::optional<RowUse> use = call.op->rows(in, out);
+  if (!use || call.op->scratch(in, out) != 0) return std::nullopt;
+  RowCall found{{}, {}, use->terms};
+  for (size_t i = 0; i < in.size(); ++i)
+    found.beside.push_back(use->whole >> i & 1u    ? Beside::whole
+                           : use->turned >> i & 1u ? Beside::turned
+                                                   : Beside::rows);
+  std::vector<View> written = out;
+  for (size_t i = 0; i < in.size(); ++i)
+    if (call.op->writes(i)) written.push_back(in[i]);
+  for (size_t i = 0; i < written.size(); ++i) {  // all with the same rows
+    Shape rows = written[i].shape;
+    if (rows.rank() < 2) return std::nullopt;
+    rows.erase(rows.rank() - 1);
+    if (i > 0 && rows != found.rows) return std::nullopt;
+    found.rows = rows;
+  }
+  return written.empty() ? std::nullopt : std::optional(found);
+}
+
+bool GroupBuilder::has(uint32_t call) const {
+  return std::find(calls_.begin(), calls_.end(), call) != calls_.end();
+}
+
+bool GroupBuilder::add(uint32_t number, const Graph::Call& call, const RowCall& rows) {
+  const Backend* const on = &value(call.out.empty() ? call.in[0] : call.out[0]).storage->backend();
+  if (calls_.size() == kMostGroupCalls || (!calls_.empty() && (rows.rows != rows_ || on != on_)))
+    return false;
+  Uses uses = uses_;
+  for (size_t i = 0; i < call.in.size(); ++i)
+    if (!note(uses, call.in[i], rows.beside[i], call.op->writes(i))) return false;
+  for (const uint32_t v : call.out)
+    if (!note(uses, v, Beside::rows, true)) return false;
+  uses_ = std::move(uses);
+  rows_ = rows.rows;
+  on_ = on;
+  calls_.push_back(number);
+  measure(call, rows);
+  return true;
+}
+
+bool GroupBuilder::note(Uses& uses, uint32_t v, Beside beside, bool writes) const {
+  const Value& now = value(v);
+  const bool by_rows = beside == Beside::rows;
+  Use& use = uses.try_emplace(now.storage.get(), Use{&now, by_rows, writes}).first->second;
+  use.by_rows = use.by_rows && by_rows && same_view(*use.value, now);
+  use.written = use.written || writes;
+  return use.by_rows || !use.written;
+}
+
+void GroupBuilder::measure(const Graph::Call& call, const RowCall& rows) {
+  const auto written = [&](uint32_t v) {
+    written_bytes_ += value(v).spec().bytes();
+    work_ += static_cast<double>(numel(value(v).shape)) * static_cast<double>(rows.terms);
+  };
+  for (size_t i = 0; i < call.in.size(); ++i)
+    if (call.op->writes(i)) written(call.in[i]);
+  for (const uint32_t v : call.out) written(v);
+  const bool reads_whole = std::count(rows.beside.begin(), rows.beside.end(), Beside::whole) > 0;
+  packs_ = packs_ || (reads_whole && rows.terms > 1);
+}
+
+RowCut GroupBuilder::cut(size_t part_bytes) const {
+  const size_t by_work = work_ < 128e3 ? 1 : work_ < 256e6 ? 2 : work_ < 4e9 ? 4 : 16;
+  const auto wanted = static_cast<int64_t>(std::bit_ceil(std::max(written_bytes_ / part_bytes, by_work)));
+  const int64_t fewest = packs_ ? kFewestRows : 1;
+  const RowCut cut = cut_rows(rows_, wanted, fewest);
+  return cut.parts() > 1 || wanted == 1 ? cut : cut_rows(rows_, 2, (fewest + 1) / 2);
+}
+
+}  // namespace varve

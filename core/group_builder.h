@@ -1,0 +1,57 @@
+// GroupBuilder: which calls may be done together, some rows of their results after the other.
+#pragma once
+
+#include <map>
+#include <vector>
+
+#include <varve/core/graph.h>
+#include <varve/core/row_cut.h>
+
+namespace varve {
+
+inline constexpr size_t kMostRowViews = 16;  // inputs and outputs of a call that is done with others
+inline constexpr size_t kMostGroupCalls = 64;
+
+// How a call may be done for some rows of its result: out[0], or what it updates first.
+struct RowCall {
+  Shape rows;                  // sizes of the result's axes but the last
+  std::vector<Beside> beside;  // of each input
+  int64_t terms;               // that each element is made of
+};
+// Null where it cannot.
+VARVE_API std::optional<RowCall> by_rows(const Graph::Call& call, const std::vector<ValuePtr>& values);
+
+class VARVE_API GroupBuilder {
+ public:
+  explicit GroupBuilder(const std::vector<ValuePtr>& values) : values_(&values) {}
+
+  const std::vector<uint32_t>& calls() const { return calls_; }
+  bool has(uint32_t call) const;
+  // Adds call number `number` after the others, if it may be done with them.
+  bool add(uint32_t number, const Graph::Call& call, const RowCall& rows);
+  // Parts that keep the threads busy, and have about `part_bytes` of results each.
+  RowCut cut(size_t part_bytes) const;
+
+ private:
+  // Of one memory. If any use writes, all must be of the same elements, cut as the rows are.
+  struct Use {
+    const Value* value;
+    bool by_rows, written;
+  };
+  using Uses = std::map<const Storage*, Use>;
+
+  bool note(Uses& uses, uint32_t value, Beside beside, bool writes) const;
+  void measure(const Graph::Call& call, const RowCall& rows);
+  const Value& value(uint32_t v) const { return *(*values_)[v]; }
+
+  const std::vector<ValuePtr>* values_;
+  std::vector<uint32_t> calls_;
+  Uses uses_;
+  Shape rows_;
+  const Backend* on_ = nullptr;
+  size_t written_bytes_ = 0;
+  double work_ = 0;  // terms
+  bool packs_ = false;
+};
+
+}  // namespace varve

@@ -1,0 +1,223 @@
+#include <varve/core/plan_builder.h>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <unordered_map>
+#include <unordered_set>
+
+#include <varve/core/arena.h>
+
+namespace varve {
+
+constexpr size_t kMostFolded = 64 << 10;  // bytes of a constant that is kept rather than made again
+
+void Plan::Builder::build() {
+  find_roots();
+  find_escaped();
+  drop_dead();
+  fold_constants();
+  group_calls();
+  find_inner();
+  lay_out();
+  make_groups();
+}
+
+void Plan::Builder::find_roots() {
+  root_.resize(values_.size());
+  made_by_.assign(values_.size(), kNone);
+  for (uint32_t v = 0; v < root_.size(); ++v) root_[v] = v;
+  for (uint32_t c = 0; c < plan_.graph_.calls.size(); ++c) {
+    const Graph::Call& call = plan_.graph_.calls[c];
+    for (uint32_t out : call.out) {
+      made_by_[out] = c;
+      if (!call.in.empty() && values_[out]->storage == values_[call.in[0]]->storage)
+        root_[out] = root_[call.in[0]];
+    }
+  }
+  input_.assign(values_.size(), kNone);
+  for (uint32_t i = 0; i < plan_.graph_.inputs.size(); ++i) input_[plan_.graph_.inputs[i]] = i;
+}
+
+// Whatever somebody outside the trace still holds (an output, a leaf's gradient) keeps its own memory, and
+// replays write there.
+void Plan::Builder::find_escaped() {
+  std::unordered_map<const Storage*, long> traced;
+  for (const ValuePtr& v : values_) ++traced[v->storage.get()];
+  outside_.resize(values_.size());
+  for (uint32_t v = 0; v < values_.size(); ++v) {
+    const bool made = made_by_[root_[v]] != kNone;
+    const bool held =
+        values_[v].use_count() > 1 || values_[v]->storage.use_count() > traced[values_[v]->storage.get()];
+    if (!made || held) outside_[root_[v]] = true;
+  }
+}
+
+void Plan::Builder::drop_dead() {
+  Graph live = plan_.graph_;
+  for (uint32_t v = 0; v < values_.size(); ++v)
+    if (made_by_[v] != kNone && outside_[root_[v]]) live.outputs.push_back(v);
+  drop_dead_calls(live);
+  live.outputs = plan_.graph_.outputs;
+  plan_.graph_ = std::move(live);
+}
+
+// What depends on no input and on no tensor from outside is as the trace left it, and is kept where another
+// call reads it. Not where somebody may change it, in the plan or because it escaped.
+void Plan::Builder::fold_constants() {
+  std::vector<bool> changed(values_.size()), constant(values_.size());
+  for (const Graph::Call& call : plan_.graph_.calls)
+    for (size_t i = 0; i < call.in.size(); ++i)
+      if (call.op->writes(i)) changed[root_[call.in[i]]] = true;
+  std::erase_if(plan_.graph_.calls, [&](const Graph::Call& call) {
+    const auto is_constant = [&](uint32_t v) { return bool(constant[root_[v]]); };
+    const auto can_be = [&](uint32_t v) {
+      return !outside_[root_[v]] && !changed[root_[v]] && values_[v]->spec().bytes() <= kMostFolded;
+    };
+    if (is_alias(call) || call.op->updates() || !std::all_of(call.in.begin(), call.in.end(), is_constant) ||
+        !std::all_of(call.out.begin(), call.out.end(), can_be))
+      return false;
+    for (uint32_t v : call.out) constant[v] = true;
+    return true;
+  });
+  for (const Graph::Call& call : plan_.graph_.calls)
+    for (const uint32_t v : call.in) {
+      const uint32_t root = root_[v];
+      if (constant[root] && !outside_[root]) plan_.graph_.captured.push_back({root, Tensor(values_[root])});
+      if (constant[root]) outside_[root] = true;
+    }
+}
+
+// Calls are grouped where the device on which the first of them runs would have it so; all of an arena's are
+// on one.
+void Plan::Builder::group_calls() {
+  const auto& calls = plan_.graph_.calls;
+  const size_t part_bytes = calls.empty() ? 0 : backend_of(calls[0]).part_bytes();
+  groups_ = schedule(plan_.graph_, values_, part_bytes);
+}
+
+// What is made and used by one group alone needs no more memory than a part of it.
+void Plan::Builder::find_inner() {
+  std::vector<uint32_t> user(values_.size(), kNone);
+  inner_.assign(values_.size(), false);
+  for (uint32_t g = 0; g < groups_.size(); ++g)
+    for (const uint32_t c : groups_[g].calls) {
+      const Graph::Call& call = plan_.graph_.calls[c];
+      for (const uint32_t v : call.out) inner_[v] = !outside_[v] && groups_[g].cut.parts() > 1, user[v] = g;
+      for (const uint32_t v : call.in)
+        if (user[root_[v]] != g) inner_[root_[v]] = false;
+    }
+}
+
+// Blocks of the arena live from group to group, those of a group's room from call to call.
+void Plan::Builder::lay_out() {
+  rooms_.resize(groups_.size());
+  for (size_t g = 0; g < groups_.size(); ++g)
+    for (size_t i = 0; i < groups_[g].calls.size(); ++i) {
+      const uint32_t c = groups_[g].calls[i];
+      const Graph::Call& call = plan_.graph_.calls[c];
+      for (const auto* list : {&call.in, &call.out})
+        for (const uint32_t v : *list) {
+          const uint32_t root = root_[v];
+          if (outside_[root]) continue;
+          const Spec& spec = plan_.graph_.values[root];
+          if (inner_[root]) {
+            const int64_t most = groups_[g].cut.most_rows() * spec.shape.back();
+            rooms_[g].use(root, static_cast<size_t>(most) * size_of(spec.dtype), i);
+          } else {
+            arena_.use(root, spec.bytes(), g);
+          }
+          check_device(values_[root]->storage->backend());
+        }
+      const size_t scratch = call.op->scratch(views_of(call.in), views_of(call.out));
+      if (scratch == 0) continue;
+      arena_.use(scratch_of(c), scratch, g);
+      check_device(backend_of(call));
+    }
+  if (const size_t total = arena_.lay_out()) plan_.arena_ = std::make_shared<Storage>(*backend_, total);
+}
+
+bool Plan::Builder::is_alias(const Graph::Call& call) const {
+  return call.out.size() == 1 && !call.in.empty() && root_[call.out[0]] != call.out[0];
+}
+
+std::vector<View> Plan::Builder::views_of(const std::vector<uint32_t>& numbers) const {
+  std::vector<View> views;
+  for (uint32_t n : numbers) views.push_back(values_[n]->view());
+  return views;
+}
+
+// All that lies in the arena is on one device.
+void Plan::Builder::check_device(Backend& its) {
+  if (backend_ && backend_ != &its)
+    throw DeviceError(fmt::format("compile: the function computes on {} and on {}; required is one device",
+                                  to_string(backend_->device()), to_string(its.device())));
+  backend_ = &its;
+}
+
+// Where a call runs: with its values. One that has none does nothing.
+Backend& Plan::Builder::backend_of(const Graph::Call& call) const {
+  const auto& values = call.out.empty() ? call.in : call.out;
+  return values.empty() ? cpu_backend() : values_[values[0]]->storage->backend();
+}
+
+void Plan::Builder::make_groups() {
+  for (size_t g = 0; g < groups_.size(); ++g) {
+    const auto& [calls, cut] = groups_[g];
+    plan_.groups_.push_back({plan_.calls_.size(), calls.size(), cut, cut.parts(), rooms_[g].lay_out()});
+    for (const uint32_t c : calls) make_call(c, g);
+  }
+  const auto sort_once = [](auto& all) {
+    std::sort(all.begin(), all.end());
+    all.erase(std::unique(all.begin(), all.end()), all.end());
+  };
+  sort_once(plan_.written_);
+  sort_once(plan_.outside_);
+}
+
+void Plan::Builder::make_call(uint32_t number, size_t group) {
+  const Graph::Call& call = plan_.graph_.calls[number];
+  Call made{call.op, &backend_of(call), plan_.views_.size(), call.in.size(), call.out.size(), {}};
+  std::vector<Beside> beside(call.in.size(), Beside::rows);
+  if (plan_.groups_.back().parts > 1) beside = by_rows(call, values_)->beside;
+  for (size_t i = 0; i < call.in.size(); ++i) add_view(call.in[i], beside[i], rooms_[group]);
+  for (const uint32_t v : call.out) add_view(v, Beside::rows, rooms_[group]);
+  note_written(call);
+  if (const auto scratch = scratch_of(number); arena_.has(scratch))
+    made.scratch = contiguous_view(plan_.arena_->data() + arena_.offset(scratch),
+                                   {DType::u8, {static_cast<int64_t>(arena_.bytes(scratch))}});
+  plan_.calls_.push_back(std::move(made));
+}
+
+void Plan::Builder::add_view(uint32_t v, Beside beside, const Arena& room) {
+  View view = values_[v]->view();
+  const uint32_t root = root_[v];
+  const int64_t within = values_[v]->offset - values_[root]->offset;
+  PartView part{beside, 0};
+  if (input_[root] != kNone) {
+    plan_.patches_.push_back({plan_.views_.size(), input_[root], within});
+  } else if (outside_[root]) {
+    plan_.outside_.push_back(values_[root]->storage);
+  } else if (inner_[root]) {
+    part = {Beside::inner, room.offset(root)};
+  } else {
+    view.data = plan_.arena_->data() + arena_.offset(root) + within;
+  }
+  plan_.views_.push_back(view);
+  plan_.part_views_.push_back(part);
+}
+
+void Plan::Builder::note_written(const Graph::Call& call) {
+  for (const uint32_t v : call.out)
+    if (outside_[root_[v]]) plan_.written_.push_back(values_[v]->storage.get());
+  for (size_t i = 0; i < call.in.size(); ++i) {
+    const uint32_t root = root_[call.in[i]];
+    if (!call.op->writes(i) || !outside_[root]) continue;
+    if (input_[root] != kNone)
+      plan_.written_inputs_.push_back(input_[root]);
+    else
+      plan_.written_.push_back(values_[root]->storage.get());
+  }
+}
+
+}  // namespace varve

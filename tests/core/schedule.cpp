@@ -1,0 +1,116 @@
+// Plans whose calls are moved and done together: programs drawn at random, with views, updates in place and
+// products, give the bits of an eager run; and what is done together.
+#include <varve/core/ops/elementwise.h>
+#include <varve/core/ops/index.h>
+#include <varve/core/ops/matmul.h>
+#include <varve/core/ops/reduce.h>
+#include <varve/core/ops/rows.h>
+#include <varve/core/plan.h>
+#include <varve/core/schedule.h>
+
+#include <functional>
+
+#include "tests/core/parity.h"
+
+using namespace varve;
+using namespace varve::test;
+
+namespace {
+
+constexpr int64_t kRows = 192, kWidth = 48;
+
+// A program over tensors [kRows, kWidth]: each step makes one of those there, or writes to one of its states.
+class Program {
+ public:
+  explicit Program(uint64_t seed) : engine_(seed) {
+    Draws draws(seed);
+    for (int i = 0; i < 3; ++i) states_.push_back(draws.numbers({kRows, kWidth}, DType::f32));
+    weight_ = draws.numbers({kWidth, kWidth}, DType::f32, {-0.2, 0.2});
+    bias_ = draws.numbers({kWidth}, DType::f32);
+    index_ = draws.indices({kRows, 1}, kRows);
+    for (int i = 0; i < 30; ++i) steps_.push_back({pick(14), pick(1 << 20), pick(1 << 20)});
+  }
+
+  Tensors run(const Tensor& x) const {
+    Tensors all{x};
+    all.insert(all.end(), states_.begin(), states_.end());
+    for (const Step& s : steps_) step(s, all);
+    return {all.back(), all[all.size() / 2], sum(all.back(), {0})};
+  }
+  const Tensors& states() const { return states_; }
+
+ private:
+  struct Step {
+    size_t kind, a, b;
+  };
+  size_t pick(size_t count) { return static_cast<size_t>(engine_()) % count; }
+
+  void step(const Step& s, Tensors& all) const {
+    const Tensor a = all[s.a % all.size()], b = all[s.b % all.size()];
+    const Tensor& state = states_[s.a % states_.size()];
+    switch (s.kind) {
+      case 0:
+        return all.push_back(a + b);
+      case 1:
+        return all.push_back(a * 0.5 - b);
+      case 2:
+        return all.push_back(tanh(a) + bias_);
+      case 3:
+        return all.push_back(tanh(matmul(a, weight_)));
+      case 4:
+        return all.push_back(tanh(matmul(a, weight_, false, true)));
+      case 5:
+        return all.push_back(softmax(a));
+      case 6:
+        return all.push_back(a - mean(a, {-1}, true));
+      case 7:
+        return all.push_back(b * sum(a, {-1}, true) * 0.01);
+      case 8:
+        return all.push_back(tanh(matmul(matmul(a, b, true, false), weight_))[0] + a);  // of all rows
+      case 9:
+        return all.push_back(flip(a, 0) + b);
+      case 10:
+        return all.push_back(gather(a, 0, expand(index_, {kRows, kWidth})));
+      case 11:
+        return all.push_back(cat({slice(a, 0, 1, kRows), slice(b, 0, 0, 1)}, 0));
+      case 12:
+        apply_op(Assign{}, {state, tanh(b)});
+        return;
+      default:
+        apply_op(SgdStep{{0.5, 0.01, 0}}, {state, tanh(b), states_[s.b % states_.size()], rate_});
+        return;
+    }
+  }
+
+  std::mt19937_64 engine_;
+  Tensors states_;
+  Tensor weight_, bias_, index_, rate_ = full({}, 0.1, DType::f64);
+  std::vector<Step> steps_;
+};
+
+bool all_identical(const Tensors& a, const Tensors& b) {
+  for (size_t i = 0; i < a.size(); ++i)
+    if (!identical(a[i], b[i])) return false;
+  return true;
+}
+
+}  // namespace
+
+TEST_CASE("programs drawn at random give the same bits, planned and not") {
+  size_t grouped = 0;
+  for (uint64_t seed = 1; seed <= 150; ++seed) {
+    CAPTURE(seed);
+    const NoGrad guard;
+    const Program eager(seed), planned(seed);
+    auto plan = compile([&](const Tensor& x) { return planned.run(x); });
+    Draws draws(seed + 1000);
+    for (int call = 0; call < 3; ++call) {
+      const Tensor x = draws.numbers({kRows, kWidth}, DType::f32);
+      const Tensors expected = eager.run(x);
+      CHECK(all_identical(plan(x), expected));
+      CHECK(all_identical(planned.states(), eager.states()));
+    }
+    grouped += plan.plans()[0]->grouped_calls();
+  }
+  CHECK(grouped > 1000);
+}
