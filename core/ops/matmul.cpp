@@ -102,8 +102,10 @@ Tensors Matmul::vjp(const Saved& s, const Tensors& dy) const {
     dx[0] = transpose_a ? matmul(b, dy[0], transpose_b, true) : matmul(dy[0], b, false, !transpose_b);
   }
   if (s.wants(1)) {
-    const Tensor a = s.input(0);
-    dx[1] = transpose_b ? matmul(dy[0], a, true, transpose_a) : matmul(a, dy[0], !transpose_a, false);
+    Tensor a = s.input(0), dc = dy[0];
+    if (!transpose_a && s.in_spec(1).shape.rank() == 2)  // one b for a batch: all its rows in one product
+      a = flatten(a, 0, -2), dc = flatten(dc, 0, -2);
+    dx[1] = transpose_b ? matmul(dc, a, true, transpose_a) : matmul(a, dc, !transpose_a, false);
   }
   return dx;
 }
