@@ -1,4 +1,5 @@
 // Functions along the last axis, and random draws.
+#include <algorithm>
 #include <cmath>
 
 #include <varve/core/axes.h>
@@ -22,17 +23,23 @@ void keep_below_one(DType dtype, float* u, int64_t n) {
 
 void drive_rows(RowFn fn, const View& in, Views out) {
   const int64_t n = in.shape.back();
-  View starts[3] = {row_starts(in)};
-  for (size_t i = 0; i < out.size(); ++i) starts[i + 1] = row_starts(out[i]);
+  View starts[RowBlock::kMost] = {row_starts(in)};
+  std::transform(out.begin(), out.end(), starts + 1, row_starts);
   const Space space(starts[0].shape, Views(starts, 1), Views(starts + 1, out.size()));
   if (space.total() == 0 || n == 0) return;
   const RowLoop loop = kernels().rows[static_cast<size_t>(fn)][static_cast<size_t>(compute_of(in.dtype))];
   const int64_t group = std::max<int64_t>(1, kTaskWork / n);
   parallel((space.total() + group - 1) / group, [&](int64_t task) {
-    for (int64_t row = task * group; row < std::min(space.total(), (task + 1) * group); ++row) {
-      const auto at = [&](int i) { return space.operand(i).at(space.offset(space.operand(i), row)); };
-      loop(at(0), at(1), out.size() > 1 ? reinterpret_cast<int64_t*>(at(2)) : nullptr, n);
-    }
+    const int64_t first = task * group, rows = std::min(group, space.total() - first);
+    for_each_run(space, space.operand(0), first, rows, [&](int64_t, int64_t done, int64_t count) {
+      RowBlock block{count, n, {}, {}};
+      for (int i = 0; i < space.operands(); ++i) {
+        const Operand& o = space.operand(i);
+        block.data[i] = o.at(space.offset(o, first + done));
+        block.step[i] = space.inner_stride(o);
+      }
+      loop(block);
+    });
   });
 }
 

@@ -22,8 +22,20 @@ struct ReduceLoops {
   void (*row)(const void* x, int64_t n, void* y);  // *y = x[0] op ... op x[n - 1], in a fixed tree; n >= 1
   void (*columns)(const void* x, void* y, int64_t n);  // y[j] = y[j] op x[j]
 };
-// A row of n to a row y (and indices i64, for sort) or to one index.
-using RowLoop = void (*)(const void* x, void* y, int64_t* indices, int64_t n);
+// `rows` rows of n: where those of the function's inputs begin, then those of its outputs, and how many
+// elements lie from one beginning to the next.
+struct RowBlock {
+  static constexpr size_t kMost = 3;
+  int64_t rows, n;
+  void* data[kMost];
+  int64_t step[kMost];
+
+  template <class T>
+  T* row(size_t operand, int64_t r) const {
+    return static_cast<T*>(data[operand]) + r * step[operand];
+  }
+};
+using RowLoop = void (*)(const RowBlock& block);
 // Element first + i of a draw for i < n; `first` is a multiple of kDrawAlign.
 using RandomLoop = void (*)(double p, uint64_t seed, uint64_t counter, int64_t first, void* out, int64_t n);
 inline constexpr int64_t kDrawAlign = 4;

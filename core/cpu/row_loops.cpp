@@ -1,108 +1,95 @@
-// Functions of a whole contiguous row.
+// Functions of whole contiguous rows.
 #include <algorithm>
+#include <functional>
 #include <limits>
 #include <numeric>
 
 #include <varve/core/cpu/kernels.h>
-#include <varve/core/cpu/lanes.h>
+#include <varve/core/cpu/row_forms.h>
 
 namespace varve::cpu {
 namespace {
+
+using pointwise::maximum;
 
 template <class T>
 bool is_nan(T x) {
   return x != x;
 }
 
-// Calls body(register, first, count) over the row; the last, short one is padded with `pad`.
-template <class T, class Body>
-void over_lanes(const T* x, int64_t n, T pad, Body body) {
-  constexpr int kWidth = Lanes<T>::kWidth;
-  int64_t i = 0;
-  for (; i + kWidth <= n; i += kWidth) body(Lanes<T>::load(x + i), i, kWidth);
-  if (i == n) return;
-  alignas(64) T padded[kWidth];
-  std::fill_n(padded, kWidth, pad);
-  std::copy_n(x + i, n - i, padded);
-  body(Lanes<T>::load(padded), i, static_cast<int>(n - i));
+template <class Rows>
+auto largest(const Rows& rows) {
+  typename Rows::Sums tops(-std::numeric_limits<double>::infinity());
+  rows.each([&](const auto& v, int slot) { tops[slot] = maximum(tops[slot], v); });
+  return rows.joined(tops, [](const auto& a, const auto& b) { return maximum(a, b); });
 }
 
-template <class T>
-T folded(const Lanes<T>& v, auto combine) {
-  alignas(64) T lanes[Lanes<T>::kWidth];
-  v.store(lanes);
-  for (int half = Lanes<T>::kWidth / 2; half > 0; half /= 2)
-    for (int i = 0; i < half; ++i) lanes[i] = combine(lanes[i], lanes[i + half]);
-  return lanes[0];
-}
-
-template <class T>
-void put(const Lanes<T>& v, T* y, int count) {
-  if (count == Lanes<T>::kWidth) return v.store(y);
-  alignas(64) T lanes[Lanes<T>::kWidth];
-  v.store(lanes);
-  std::copy_n(lanes, count, y);
-}
-
-template <class T>
-T largest(const T* x, int64_t n) {
-  Lanes<T> top(-std::numeric_limits<double>::infinity());
-  over_lanes<T>(x, n, -std::numeric_limits<T>::infinity(),
-                [&](const Lanes<T>& v, int64_t, int) { top = maximum(top, v); });
-  return folded<T>(top, [](T a, T b) { return pointwise::maximum(a, b); });
-}
-
-// y = exp(x - top), and its sum.
-template <class T>
-T exponentials(const T* x, T top, T* y, int64_t n) {
-  Lanes<T> sum(0.0);
-  over_lanes<T>(x, n, -std::numeric_limits<T>::infinity(), [&](const Lanes<T>& v, int64_t i, int count) {
-    const Lanes<T> e = exp(v - Lanes<T>(top));
-    sum = sum + e;
-    put(e, y + i, count);
+// y = softmax(x)
+template <class T, class Rows>
+void normalised(Rows& rows) {
+  const Lanes<T> top = largest(rows);
+  typename Rows::Sums sums(0.0);
+  rows.map([&](const Lanes<T>& v, int slot) {
+    const Lanes<T> e = exp(v - top);
+    sums[slot] = sums[slot] + e;
+    return e;
   });
-  return folded<T>(sum, [](T a, T b) { return a + b; });
+  const Lanes<T> factor = 1.0 / rows.joined(sums, std::plus<>());
+  rows.remap([&](const Lanes<T>& v, int) { return v * factor; });
 }
 
+// log(sum exp(x)) = top + rest, apart, for neither drowns the other where it is subtracted.
 template <class T>
-void softmax(const void* from, void* to, int64_t*, int64_t n) {
-  const T* x = static_cast<const T*>(from);
-  T* y = static_cast<T*>(to);
-  const T sum = exponentials(x, largest(x, n), y, n);
-  over_lanes<T>(y, n, T(0),
-                [&](const Lanes<T>& v, int64_t i, int count) { put(v / Lanes<T>(sum), y + i, count); });
-}
+struct LogSumExp {
+  Lanes<T> top, rest;
 
+  template <class Rows>
+  explicit LogSumExp(const Rows& rows) : top(largest(rows)) {
+    typename Rows::Sums sums(0.0);
+    rows.each([&](const Lanes<T>& v, int slot) { sums[slot] = sums[slot] + exp(v - top); });
+    rest = log(rows.joined(sums, std::plus<>()));
+  }
+};
+
+// Flattened: exp is too large for the compiler's taste, and would get its registers through memory.
 template <class T>
-void log_softmax(const void* from, void* to, int64_t*, int64_t n) {
-  const T* x = static_cast<const T*>(from);
-  T* y = static_cast<T*>(to);
-  const T top = largest(x, n);
-  const T shift = std::log(exponentials(x, top, y, n));
-  over_lanes<T>(x, n, T(0), [&](const Lanes<T>& v, int64_t i, int count) {
-    put((v - Lanes<T>(top)) - Lanes<T>(shift), y + i, count);
+[[gnu::flatten]] void softmax(const RowBlock& block) {
+  for_each_form<T>(block, 1, [](auto& rows) {
+    normalised<T>(rows);
+    rows.finish();
   });
 }
 
 template <class T>
-void cumsum(const void* from, void* to, int64_t*, int64_t n) {
-  const T* x = static_cast<const T*>(from);
-  std::partial_sum(x, x + n, static_cast<T*>(to));
+[[gnu::flatten]] void log_softmax(const RowBlock& block) {
+  for_each_form<T>(block, 1, [](auto& rows) {
+    const LogSumExp<T> of(rows);
+    rows.map([&](const Lanes<T>& v, int) { return (v - of.top) - of.rest; });
+    rows.finish();
+  });
+}
+
+template <class T>
+void cumsum(const RowBlock& block) {
+  for (int64_t r = 0; r < block.rows; ++r) {
+    const T* x = block.row<const T>(0, r);
+    std::partial_sum(x, x + block.n, block.row<T>(1, r));
+  }
 }
 
 template <class T, bool kLargest>
-void arg_extreme(const void* from, void* to, int64_t*, int64_t n) {
-  const T* x = static_cast<const T*>(from);
-  int64_t best = 0;
-  for (int64_t i = 1; i < n && !is_nan(x[best]); ++i)
-    if (is_nan(x[i]) || (kLargest ? x[i] > x[best] : x[i] < x[best])) best = i;
-  *static_cast<int64_t*>(to) = best;
+void arg_extreme(const RowBlock& block) {
+  for (int64_t r = 0; r < block.rows; ++r) {
+    const T* x = block.row<const T>(0, r);
+    int64_t best = 0;
+    for (int64_t i = 1; i < block.n && !is_nan(x[best]); ++i)
+      if (is_nan(x[i]) || (kLargest ? x[i] > x[best] : x[i] < x[best])) best = i;
+    *block.row<int64_t>(1, r) = best;
+  }
 }
 
 template <class T, bool kDescending>
-void sort(const void* from, void* to, int64_t* indices, int64_t n) {
-  const T* x = static_cast<const T*>(from);
-  T* y = static_cast<T*>(to);
+void sort_row(const T* x, T* y, int64_t* indices, int64_t n) {
   std::iota(indices, indices + n, 0);
   // The index decides between equals: stable without the memory std::stable_sort would allocate.
   std::sort(indices, indices + n, [x](int64_t a, int64_t b) {
@@ -111,6 +98,11 @@ void sort(const void* from, void* to, int64_t* indices, int64_t n) {
     return kDescending ? x[a] > x[b] : x[a] < x[b];
   });
   for (int64_t i = 0; i < n; ++i) y[i] = x[indices[i]];
+}
+template <class T, bool kDescending>
+void sort(const RowBlock& block) {
+  for (int64_t r = 0; r < block.rows; ++r)
+    sort_row<T, kDescending>(block.row<const T>(0, r), block.row<T>(1, r), block.row<int64_t>(2, r), block.n);
 }
 
 template <class T>

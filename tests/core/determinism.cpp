@@ -92,6 +92,7 @@ std::vector<Computation> large_rows() {
   Draws draws(11);
   const Tensor x = draws.numbers({601, 503}, DType::f32), row = draws.numbers({503}, DType::f32);
   const Tensor wide = draws.numbers({601, 503}, DType::f64);
+  const Tensor short_rows = draws.numbers({9001, 10}, DType::f32);
   return {
       {"gelu",
        [=] {
@@ -117,6 +118,10 @@ std::vector<Computation> large_rows() {
       {"softmax",
        [=] {
          return Tensors{softmax(x), log_softmax(x, 0), cumsum(x), argmax(x, 0)};
+       }},
+      {"softmax of short rows",
+       [=] {
+         return Tensors{softmax(short_rows), log_softmax(short_rows)};
        }},
       {"sort",
        [=] {
@@ -219,6 +224,25 @@ TEST_CASE("every op gives the same bits at sixteen addresses, and writes nothing
         }
       });
     }
+}
+
+TEST_CASE("a row has the same bits alone as among others") {
+  const Restore restore;
+  Draws draws(14);
+  for (const std::string& level : cpu::levels())
+    for (const DType dtype : {DType::f32, DType::f64})
+      for (const int64_t n : {1, 2, 7, 8, 9, 16, 17, 40, 127, 128, 129}) {
+        cpu::set_level(level);
+        CAPTURE(level);
+        CAPTURE(n);
+        const Tensor x = draws.numbers({37, n}, dtype, {-30, 30});
+        const auto all = [](const Tensor& rows) { return Tensors{softmax(rows), log_softmax(rows)}; };
+        const Tensors together = all(x);
+        for (int64_t row = 0; row < 37; ++row) {
+          const Tensors alone = all(x[row]);
+          for (size_t i = 0; i < alone.size(); ++i) CHECK(bytes_of(alone[i]) == bytes_of(together[i][row]));
+        }
+      }
 }
 
 TEST_CASE("any number of threads gives the same bits") {

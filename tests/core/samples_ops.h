@@ -161,7 +161,8 @@ struct Samples<RowOp<kFn>> {
   static std::vector<Sample<RowOp<kFn>>> make(Draws& draws, DType d) {
     const bool arg = kFn == RowFn::argmax || kFn == RowFn::argmin;
     std::vector<Sample<RowOp<kFn>>> out;
-    for (const Shape& s : {Shape{1}, Shape{7}, Shape{2, 3, 4}, Shape{3, 1}, Shape{3, 37}, Shape{0, 4}})
+    for (const Shape& s : {Shape{1}, Shape{7}, Shape{2, 3, 4}, Shape{3, 1}, Shape{19, 3}, Shape{3, 37},
+                           Shape{2, 130}, Shape{0, 4}})
       out.push_back({{}, {draws.numbers(s, d, {-4, 4})}});
     if (!arg) out.push_back({{}, {draws.numbers({2, 0}, d)}});
     return out;
