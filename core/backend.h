@@ -34,9 +34,24 @@ enum class ReduceFn : uint8_t { sum, prod, max, min };
 inline constexpr size_t kReduceFns = 4;
 // Along the last axis. softmax, log_softmax, cumsum: one output of the same shape. argmax, argmin: i64, last
 // axis 1, first of equals, NaN counts as the extreme. sort, sort_descending: values and i64 indices, stable,
-// NaN last.
-enum class RowFn : uint8_t { softmax, log_softmax, cumsum, argmax, argmin, sort, sort_descending };
-inline constexpr size_t kRowFns = 7;
+// NaN last. cross_entropy: of logits and targets (i64, last axis 1), -log_softmax[target], last axis 1.
+// cross_entropy_slope: of logits, targets and dy (last axis 1), dy (softmax - one_hot(target)). Both: an
+// Error names the first target that is no class.
+enum class RowFn : uint8_t {
+  softmax,
+  log_softmax,
+  cumsum,
+  argmax,
+  argmin,
+  sort,
+  sort_descending,
+  cross_entropy,
+  cross_entropy_slope
+};
+inline constexpr size_t kRowFns = 9;
+constexpr bool has_targets(RowFn fn) {  // as input 1
+  return fn == RowFn::cross_entropy || fn == RowFn::cross_entropy_slope;
+}
 // uniform in [0, 1); normal with mean 0 and variance 1; dropout: 0 with probability p, else 1 / (1 - p).
 enum class RandomFn : uint8_t { uniform, normal, dropout };
 inline constexpr size_t kRandomFns = 3;
@@ -71,8 +86,8 @@ class VARVE_API Backend {
   virtual void pointwise(pointwise::Id fn, std::span<const double> constants, Views in, Views out) = 0;
   // out has in's rank and size 1 on reduced axes. Sums run in a fixed tree.
   virtual void reduce(ReduceFn fn, const View& in, const View& out) = 0;
-  // in and out[0] have last stride 1, dtype f32, f64, i64 or u64 (softmax: f32 or f64).
-  virtual void rows(RowFn fn, const View& in, Views out) = 0;
+  // in[0] and out[0] have last stride 1, dtype f32, f64, i64 or u64 (softmax and cross_entropy: f32 or f64).
+  virtual void rows(RowFn fn, Views in, Views out) = 0;
   // out[..., i, j] = sum over p of a[..., i, p] b[..., p, j]; ranks and leading sizes equal; f32 or f64; each
   // of a, b has a unit stride among its last two; out is contiguous.
   virtual void matmul(const View& a, const View& b, const View& out) = 0;

@@ -52,7 +52,7 @@ class CudaBackend final : public Backend {
   void reduce(ReduceFn fn, const View& in, const View& out) override {
     run("reduce", [&] { cuda::drive_reduce(on_, fn, in, out); });
   }
-  void rows(RowFn fn, const View& in, Views out) override {
+  void rows(RowFn fn, Views in, Views out) override {
     run("rows", [&] { cuda::drive_rows(on_, fn, in, out); });
   }
   void matmul(const View& a, const View& b, const View& out) override {

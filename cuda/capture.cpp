@@ -79,10 +79,10 @@ Verdicts::~Verdicts() {
   cudaFreeHost(found_);
 }
 
-int64_t* Verdicts::place(const char* op, int64_t size) {
+int64_t* Verdicts::place(const IndexRange& range) {
   const std::lock_guard lock(on_.verdicts_mutex);  // another thread's download may be looking
   if (questions_.size() == kMost) throw CannotRecord();
-  questions_.push_back({op, size});
+  questions_.push_back(range);
   return found_ + questions_.size() - 1;
 }
 
@@ -91,7 +91,7 @@ void Verdicts::check() {
     const int64_t found = static_cast<volatile int64_t&>(found_[i]);
     if (found == kNothingFound) continue;
     found_[i] = kNothingFound;
-    refuse_index(questions_[i].op, found, questions_[i].size);
+    questions_[i].refuse(found);
   }
 }
 

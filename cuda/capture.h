@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <varve/core/backend.h>
+#include <varve/core/index_range.h>
 #include <varve/cuda/context.h>
 
 namespace varve::cuda {
@@ -19,20 +20,16 @@ class Verdicts {
   Verdicts(const Verdicts&) = delete;
   Verdicts& operator=(const Verdicts&) = delete;
 
-  // A place for what `op` finds along an axis of that size.
-  int64_t* place(const char* op, int64_t size);
+  // A place for what is found outside of the range.
+  int64_t* place(const IndexRange& range);
   // Throws what was found, once.
   void check();
 
  private:
   static constexpr size_t kMost = 256;
-  struct Question {
-    const char* op;
-    int64_t size;
-  };
   Context& on_;
   int64_t* found_ = nullptr;
-  std::vector<Question> questions_;
+  std::vector<IndexRange> questions_;
 };
 
 // What a verdict is before anything is found; no index of a tensor that exists.

@@ -4,6 +4,7 @@
 #include <varve/core/pointwise.h>
 #include <varve/cuda/drivers.h>
 #include <varve/cuda/elements.cuh>
+#include <varve/cuda/indices.cuh>
 #include <varve/cuda/launch.cuh>
 
 namespace varve::cuda {
@@ -47,10 +48,10 @@ __device__ void for_each_row(int64_t rows, Body&& body) {
   }
 }
 
-// Where the rows of operands begin: their elements lie side by side.
-template <class T>
-__device__ T* row_of(const Space& starts, int k, int64_t row) {
-  int64_t at[2];
+// Where a row of operand k begins: its elements lie side by side.
+template <class T, int k>
+__device__ T* row_of(const Space& starts, int64_t row) {
+  int64_t at[k + 1];
   locate(starts, row < 0 ? 0 : row, at);
   return reinterpret_cast<T*>(starts.operand[k].data) + at[k];
 }
@@ -60,21 +61,60 @@ __device__ double exp_of(double x) { return ::exp(x); }
 __device__ float log_of(float x) { return ::logf(x); }
 __device__ double log_of(double x) { return ::log(x); }
 
+// The largest of a row, and the sum of exp(x - top).
+template <class T>
+struct Exponentials {
+  T top = -std::numeric_limits<T>::infinity(), sum = 0;
+
+  template <int kSize>
+  __device__ Exponentials(const Group<kSize>& group, const T* x, int64_t count) {
+    for (int64_t i = group.lane; i < count; i += kSize) top = pointwise::maximum(top, x[i]);
+    top = group.joined(top, [](T a, T b) { return pointwise::maximum(a, b); });
+    for (int64_t i = group.lane; i < count; i += kSize) sum += exp_of(x[i] - top);
+    sum = group.joined(sum, [](T a, T b) { return a + b; });
+  }
+};
+
 template <class T, bool kLog, int kSize>
 __global__ void __launch_bounds__(kThreads) softmax(const __grid_constant__ Space starts, int64_t n) {
   for_each_row<kSize>(starts.total, [&](const auto& group, int64_t row) {
-    const T* x = row_of<const T>(starts, 0, row);
-    T* y = row_of<T>(starts, 1, row);
+    const T* x = row_of<const T, 0>(starts, row);
+    T* y = row_of<T, 1>(starts, row);
     const int64_t count = row < 0 ? 0 : n;
-    T top = -std::numeric_limits<T>::infinity();
-    for (int64_t i = group.lane; i < count; i += kSize) top = pointwise::maximum(top, x[i]);
-    top = group.joined(top, [](T a, T b) { return pointwise::maximum(a, b); });
-    T sum = 0;
-    for (int64_t i = group.lane; i < count; i += kSize) sum += exp_of(x[i] - top);
-    sum = group.joined(sum, [](T a, T b) { return a + b; });
-    const T shift = log_of(sum);
+    const Exponentials<T> e(group, x, count);
+    const T shift = log_of(e.sum);
     for (int64_t i = group.lane; i < count; i += kSize)
-      y[i] = kLog ? (x[i] - top) - shift : exp_of(x[i] - top) / sum;
+      y[i] = kLog ? (x[i] - e.top) - shift : exp_of(x[i] - e.top) / e.sum;
+  });
+}
+
+// Operands: the logits, the targets, the losses.
+template <class T, int kSize>
+__global__ void __launch_bounds__(kThreads)
+    cross_entropy(const __grid_constant__ Space starts, int64_t n, IndexRange classes, int64_t* verdict) {
+  for_each_row<kSize>(starts.total, [&](const auto& group, int64_t row) {
+    const T* x = row_of<const T, 0>(starts, row);
+    const Exponentials<T> e(group, x, row < 0 ? 0 : n);
+    if (row < 0 || group.lane != 0) return;
+    const int64_t target = place_of(*row_of<const int64_t, 1>(starts, row), classes, verdict);
+    if (target >= 0) *row_of<T, 2>(starts, row) = log_of(e.sum) - (x[target] - e.top);
+  });
+}
+
+// Operands: the logits, the targets, the gradients by the losses, those by the logits.
+template <class T, int kSize>
+__global__ void __launch_bounds__(kThreads)
+    cross_entropy_slope(const __grid_constant__ Space starts, int64_t n, IndexRange classes,
+                        int64_t* verdict) {
+  for_each_row<kSize>(starts.total, [&](const auto& group, int64_t row) {
+    const T* x = row_of<const T, 0>(starts, row);
+    T* dx = row_of<T, 3>(starts, row);
+    const int64_t target = place_of(*row_of<const int64_t, 1>(starts, row), classes, verdict);
+    const T dy = *row_of<const T, 2>(starts, row);
+    const int64_t count = row < 0 ? 0 : n;
+    const Exponentials<T> e(group, x, count);
+    for (int64_t i = group.lane; i < count; i += kSize)
+      dx[i] = dy * (exp_of(x[i] - e.top) / e.sum) - (i == target ? dy : T(0));
   });
 }
 
@@ -85,8 +125,8 @@ __global__ void __launch_bounds__(kThreads) cumsum(const __grid_constant__ Space
   __shared__ T warps[kThreads / kWarp];
   const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
   for (int64_t row = blockIdx.x; row < starts.total; row += gridDim.x) {
-    const T* x = row_of<const T>(starts, 0, row);
-    T* y = row_of<T>(starts, 1, row);
+    const T* x = row_of<const T, 0>(starts, row);
+    T* y = row_of<T, 1>(starts, row);
     T carry = 0;
     for (int64_t first = 0; first < n; first += kThreads * kEach) {
       const int64_t mine = first + int64_t{threadIdx.x} * kEach;
@@ -127,26 +167,35 @@ __device__ bool precedes(T a, int64_t i, T b, int64_t j) {
 template <class T, bool kLargest, int kSize>
 __global__ void __launch_bounds__(kThreads) arg_extreme(const __grid_constant__ Space starts, int64_t n) {
   for_each_row<kSize>(starts.total, [&](const auto& group, int64_t row) {
-    const T* x = row_of<const T>(starts, 0, row);
+    const T* x = row_of<const T, 0>(starts, row);
     // Threads without an element of their own look at the first.
     int64_t best = group.lane < n && row >= 0 ? group.lane : 0;
     for (int64_t i = group.lane; row >= 0 && i < n; i += kSize)
       if (precedes<T, kLargest>(x[i], i, x[best], best)) best = i;
     best = group.joined(
         best, [x](int64_t i, int64_t j) { return precedes<T, kLargest>(x[i], i, x[j], j) ? i : j; });
-    if (row >= 0 && group.lane == 0) *row_of<int64_t>(starts, 1, row) = best;
+    if (row >= 0 && group.lane == 0) *row_of<int64_t, 1>(starts, row) = best;
   });
 }
 
 template <class T>
-void start_rows(Context& on, RowFn fn, const Space& starts, int64_t n) {
-  const auto by_length = [&](auto on_warp, auto on_block) {
+void start_rows(Context& on, RowFn fn, Views in, const Space& starts) {
+  const int64_t n = in[0].shape.back();
+  const auto by_length = [&](auto on_warp, auto on_block, const auto&... more) {
     const bool is_short = n <= kShort;
-    start(on, starts.total * (is_short ? kWarp : kThreads), is_short ? on_warp : on_block, starts, n);
+    start(on, starts.total * (is_short ? kWarp : kThreads), is_short ? on_warp : on_block, starts, n,
+          more...);
   };
   if constexpr (std::is_floating_point_v<T>) {
     if (fn == RowFn::softmax) return by_length(softmax<T, false, kWarp>, softmax<T, false, kThreads>);
     if (fn == RowFn::log_softmax) return by_length(softmax<T, true, kWarp>, softmax<T, true, kThreads>);
+    if (has_targets(fn)) {
+      const IndexRange classes{"cross_entropy", n, false};
+      int64_t* const verdict = check_indices(on, in[1], classes);
+      if (fn == RowFn::cross_entropy)
+        return by_length(cross_entropy<T, kWarp>, cross_entropy<T, kThreads>, classes, verdict);
+      return by_length(cross_entropy_slope<T, kWarp>, cross_entropy_slope<T, kThreads>, classes, verdict);
+    }
   }
   if (fn == RowFn::cumsum) return start(on, starts.total * kThreads, cumsum<T>, starts, n);
   if (fn == RowFn::argmax) return by_length(arg_extreme<T, true, kWarp>, arg_extreme<T, true, kThreads>);
@@ -155,13 +204,16 @@ void start_rows(Context& on, RowFn fn, const Space& starts, int64_t n) {
 
 }  // namespace
 
-void drive_rows(Context& on, RowFn fn, const View& in, Views out) {
-  if (in.numel() == 0) return;
+void drive_rows(Context& on, RowFn fn, Views in, Views out) {
+  const View& x = in[0];
+  if (x.numel() == 0 && !has_targets(fn)) return;  // where there are no classes no target is right
   if (fn == RowFn::sort || fn == RowFn::sort_descending)
-    return drive_sort(on, fn == RowFn::sort_descending, in, out);
-  const View from = row_starts(in), to = row_starts(out[0]);
-  const Space starts(from.shape, Views(&from, 1), Views(&to, 1));
-  with_compute(compute_of(in.dtype), [&]<class T>() { start_rows<T>(on, fn, starts, in.shape.back()); });
+    return drive_sort(on, fn == RowFn::sort_descending, x, out);
+  View operands[4];
+  std::transform(in.begin(), in.end(), operands, row_starts);
+  std::transform(out.begin(), out.end(), operands + in.size(), row_starts);
+  const Space starts(operands[0].shape, Views(operands, in.size()), Views(operands + in.size(), out.size()));
+  with_compute(compute_of(x.dtype), [&]<class T>() { start_rows<T>(on, fn, in, starts); });
 }
 
 }  // namespace varve::cuda

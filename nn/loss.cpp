@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include <varve/core/index_range.h>
 #include <varve/core/ops/copy.h>
 #include <varve/core/ops/index.h>
 #include <varve/core/ops/pointwise.h>
@@ -43,34 +44,31 @@ void check_alike(const Tensor& prediction, const Tensor& target, const char* ope
 }
 
 // The first target that is no class. A trace ends with the error that names it, so its value may be read.
-int64_t first_outside(const Tensor& targets, int64_t classes) {
+int64_t first_outside(const Tensor& targets, const IndexRange& classes) {
   const Tensor flat = contiguous(targets.detach());
   std::vector<int64_t> all(static_cast<size_t>(flat.numel()));
   flat.value().storage->backend().download(flat.view().data, all.data(), flat.spec().bytes());
-  return *std::find_if(all.begin(), all.end(), [&](int64_t t) { return t < 0 || t >= classes; });
-}
-
-// -scores[target]. For gather, negative indices count from the end: here they are moved out of its range.
-Tensor minus_picked(const Tensor& scores, const Tensor& targets, Reduction reduction, const char* operation) {
-  const Tensor classes = where(targets < 0, targets - static_cast<double>(scores.size(-1)), targets);
-  try {
-    return reduced(-squeeze(gather(scores, -1, unsqueeze(classes, -1)), -1), reduction);
-  } catch (const ShapeError&) {
-    throw ShapeError(fmt::format("{}: target {} found; required is one of the classes 0 to {}", operation,
-                                 first_outside(targets, scores.size(-1)), scores.size(-1) - 1));
-  }
+  return *std::find_if(all.begin(), all.end(), [&](int64_t t) { return !classes.holds(t); });
 }
 
 }  // namespace
 
 Tensor cross_entropy(const Tensor& logits, const Tensor& targets, Reduction reduction) {
   check_classes(logits, targets, "cross_entropy");
-  return minus_picked(log_softmax(logits), targets, reduction, "cross_entropy");
+  const Tensor computed = cast(logits, dtype_of_compute(compute_of(logits.dtype())));
+  return reduced(cast(apply_one(CrossEntropy{}, {computed, targets}), logits.dtype()), reduction);
 }
 
 Tensor nll_loss(const Tensor& log_probabilities, const Tensor& targets, Reduction reduction) {
   check_classes(log_probabilities, targets, "nll_loss");
-  return minus_picked(log_probabilities, targets, reduction, "nll_loss");
+  const IndexRange classes{"nll_loss", log_probabilities.size(-1), false};
+  // For gather, negative indices count from the end: here they are moved out of its range.
+  const Tensor places = where(targets < 0, targets - static_cast<double>(classes.size), targets);
+  try {
+    return reduced(-squeeze(gather(log_probabilities, -1, unsqueeze(places, -1)), -1), reduction);
+  } catch (const ShapeError&) {
+    classes.refuse(first_outside(targets, classes));
+  }
 }
 
 Tensor mse_loss(const Tensor& prediction, const Tensor& target, Reduction reduction) {

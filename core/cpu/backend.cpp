@@ -41,7 +41,7 @@ class CpuBackend final : public Backend {
     cpu::drive_pointwise(fn, constants, in, out);
   }
   void reduce(ReduceFn fn, const View& in, const View& out) override { cpu::drive_reduce(fn, in, out); }
-  void rows(RowFn fn, const View& in, Views out) override { cpu::drive_rows(fn, in, out); }
+  void rows(RowFn fn, Views in, Views out) override { cpu::drive_rows(fn, in, out); }
   void matmul(const View& a, const View& b, const View& out) override { cpu::drive_matmul(a, b, out); }
   void gather(const View& in, const View& index, int axis, const View& out) override {
     cpu::drive_gather(in, index, axis, out);

@@ -1,19 +1,13 @@
 // Gather and scatter. Indices are checked before anything is written.
-#include <fmt/format.h>
-
 #include <cstring>
 
 #include <varve/core/cpu/drivers.h>
 #include <varve/core/cpu/space.h>
 #include <varve/core/cpu/threads.h>
-#include <varve/core/error.h>
 
 namespace varve::cpu {
-namespace {
 
-constexpr int64_t kTaskWork = 32768;
-
-void check_indices(const View& index, int64_t size, const char* op) {
+void check_indices(const View& index, const IndexRange& range) {
   View distinct = index;  // what was broadcast needs to be looked at once
   for (int i = 0; i < distinct.rank(); ++i)
     if (distinct.strides[i] == 0 && distinct.shape[i] > 1) distinct.shape[i] = 1;
@@ -22,13 +16,14 @@ void check_indices(const View& index, int64_t size, const char* op) {
   for_each_run(space, o, 0, space.total(), [&](int64_t offset, int64_t, int64_t count) {
     for (int64_t i = 0; i < count; ++i) {
       const int64_t found = index.as<const int64_t>()[offset + i * space.inner_stride(o)];
-      if (found < -size || found >= size)
-        throw ShapeError(size == 0 ? fmt::format("{}: index {} for an axis without elements", op, found)
-                                   : fmt::format("{}: index {} for an axis of size {}; required is {} to {}",
-                                                 op, found, size, -size, size - 1));
+      if (!range.holds(found)) range.refuse(found);
     }
   });
 }
+
+namespace {
+
+constexpr int64_t kTaskWork = 32768;
 
 // `v` with stride 0 along `axis` and the size that `shape` has there: what lies at the axis is found by index
 // instead.
@@ -69,7 +64,7 @@ void scatter_serially(const View& in, const View& index, int axis, const View& o
 
 void drive_gather(const View& in, const View& index, int axis, const View& out) {
   if (out.numel() == 0) return;
-  check_indices(index, in.shape[axis], "gather");
+  check_indices(index, {"gather", in.shape[axis]});
   const View views[3] = {pinned(in, axis, out.shape), index, out};
   const Space space(out.shape, Views(views, 3), {});
   const Operand &x = space.operand(0), &at = space.operand(1), &y = space.operand(2);
@@ -96,7 +91,7 @@ void drive_gather(const View& in, const View& index, int axis, const View& out) 
 
 void drive_scatter_add(const View& in, const View& index, int axis, const View& out) {
   if (in.numel() == 0) return;
-  check_indices(index, out.shape[axis], "scatter_add");
+  check_indices(index, {"scatter_add", out.shape[axis]});
   // Threads take blocks of the last axis, if that is not the one scattered along: no two write the same
   // element.
   constexpr int64_t kBlock = 256;

@@ -21,13 +21,15 @@ void keep_below_one(DType dtype, float* u, int64_t n) {
 
 }  // namespace
 
-void drive_rows(RowFn fn, const View& in, Views out) {
-  const int64_t n = in.shape.back();
-  View starts[RowBlock::kMost] = {row_starts(in)};
-  std::transform(out.begin(), out.end(), starts + 1, row_starts);
-  const Space space(starts[0].shape, Views(starts, 1), Views(starts + 1, out.size()));
+void drive_rows(RowFn fn, Views in, Views out) {
+  const int64_t n = in[0].shape.back();
+  if (has_targets(fn)) check_indices(in[1], {"cross_entropy", n, false});
+  View starts[RowBlock::kMost];
+  std::transform(in.begin(), in.end(), starts, row_starts);
+  std::transform(out.begin(), out.end(), starts + in.size(), row_starts);
+  const Space space(starts[0].shape, Views(starts, in.size()), Views(starts + in.size(), out.size()));
   if (space.total() == 0 || n == 0) return;
-  const RowLoop loop = kernels().rows[static_cast<size_t>(fn)][static_cast<size_t>(compute_of(in.dtype))];
+  const RowLoop loop = kernels().rows[static_cast<size_t>(fn)][static_cast<size_t>(compute_of(in[0].dtype))];
   const int64_t group = std::max<int64_t>(1, kTaskWork / n);
   parallel((space.total() + group - 1) / group, [&](int64_t task) {
     const int64_t first = task * group, rows = std::min(group, space.total() - first);

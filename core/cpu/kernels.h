@@ -25,7 +25,7 @@ struct ReduceLoops {
 // `rows` rows of n: where those of the function's inputs begin, then those of its outputs, and how many
 // elements lie from one beginning to the next.
 struct RowBlock {
-  static constexpr size_t kMost = 3;
+  static constexpr size_t kMost = 4;
   int64_t rows, n;
   void* data[kMost];
   int64_t step[kMost];

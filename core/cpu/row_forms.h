@@ -5,6 +5,7 @@
 //   each(f), map(f), remap(f)   f(v, slot) over x; y = f over x; y = f over y. The tail is padded with
 //                               -infinity; what is added up is added up by slots
 //   joined(slots, join)         what the slots make together, in every lane of its row
+//   numbers(k)                  the number that each row has as operand k, in every lane of its row
 //   finish()                    after map and remap: takes y where it belongs
 #pragma once
 
@@ -49,6 +50,7 @@ class LongRow {
       for (int i = 0; i < half; ++i) lanes[i] = join(lanes[i], lanes[i + half]);
     return Lanes<T>(lanes[0]);
   }
+  Lanes<T> numbers(size_t operand) const { return Lanes<T>(*block_.row<const T>(operand, first)); }
   void finish() const {}
 
  private:
@@ -108,6 +110,11 @@ class ShortRows {
     for (int half = kWidth / 2; half > 0; half /= 2)
       for (int i = 0; i < half; ++i) sums[i] = join(sums[i], sums[i + half]);
     return sums[0];
+  }
+  Lanes<T> numbers(size_t operand) const {
+    alignas(64) T lanes[kWidth];
+    for (int64_t r = 0; r < kWidth; ++r) lanes[r] = *row_in_lane<const T>(operand, r);
+    return Lanes<T>::load(lanes);
   }
   void finish() const {
     for (int64_t r = 0; r < count; ++r) {

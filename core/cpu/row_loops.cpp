@@ -24,9 +24,9 @@ auto largest(const Rows& rows) {
   return rows.joined(tops, [](const auto& a, const auto& b) { return maximum(a, b); });
 }
 
-// y = softmax(x)
+// y = softmax(x) times a number for each row
 template <class T, class Rows>
-void normalised(Rows& rows) {
+void scaled_softmax(Rows& rows, const Lanes<T>& scale) {
   const Lanes<T> top = largest(rows);
   typename Rows::Sums sums(0.0);
   rows.map([&](const Lanes<T>& v, int slot) {
@@ -34,7 +34,7 @@ void normalised(Rows& rows) {
     sums[slot] = sums[slot] + e;
     return e;
   });
-  const Lanes<T> factor = 1.0 / rows.joined(sums, std::plus<>());
+  const Lanes<T> factor = scale / rows.joined(sums, std::plus<>());
   rows.remap([&](const Lanes<T>& v, int) { return v * factor; });
 }
 
@@ -55,7 +55,7 @@ struct LogSumExp {
 template <class T>
 [[gnu::flatten]] void softmax(const RowBlock& block) {
   for_each_form<T>(block, 1, [](auto& rows) {
-    normalised<T>(rows);
+    scaled_softmax(rows, Lanes<T>(1.0));
     rows.finish();
   });
 }
@@ -66,6 +66,32 @@ template <class T>
     const LogSumExp<T> of(rows);
     rows.map([&](const Lanes<T>& v, int) { return (v - of.top) - of.rest; });
     rows.finish();
+  });
+}
+
+template <class T>
+[[gnu::flatten]] void cross_entropy(const RowBlock& block) {
+  for_each_form<T>(block, 2, [&](auto& rows) {
+    const LogSumExp<T> of(rows);
+    alignas(64) T top[Lanes<T>::kWidth], rest[Lanes<T>::kWidth];
+    of.top.store(top);
+    of.rest.store(rest);
+    for (int64_t i = 0; i < rows.count; ++i) {
+      const int64_t row = rows.first + i, target = *block.row<const int64_t>(1, row);
+      *block.row<T>(2, row) = rest[i] - (block.row<const T>(0, row)[target] - top[i]);
+    }
+  });
+}
+
+template <class T>
+[[gnu::flatten]] void cross_entropy_slope(const RowBlock& block) {
+  for_each_form<T>(block, 3, [&](auto& rows) {
+    scaled_softmax(rows, rows.numbers(2));
+    rows.finish();
+    for (int64_t row = rows.first; row < rows.first + rows.count; ++row) {
+      const int64_t target = *block.row<const int64_t>(1, row);
+      block.row<T>(3, row)[target] -= *block.row<const T>(2, row);
+    }
   });
 }
 
@@ -112,6 +138,8 @@ void fill_for(Kernels& table, Compute compute) {
   if constexpr (std::is_floating_point_v<T>) {
     entry(RowFn::softmax) = softmax<T>;
     entry(RowFn::log_softmax) = log_softmax<T>;
+    entry(RowFn::cross_entropy) = cross_entropy<T>;
+    entry(RowFn::cross_entropy_slope) = cross_entropy_slope<T>;
   }
   entry(RowFn::cumsum) = cumsum<T>;
   entry(RowFn::argmax) = arg_extreme<T, true>;

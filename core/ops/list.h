@@ -27,6 +27,7 @@ using AllOps =
            List<Reshape, Flatten, Permute, Unsqueeze, Squeeze, Expand, Slice, Flip, StopGradient>,  //
            List<Sum, Prod, Max, Min, Mean>,                                                         //
            List<Softmax, LogSoftmax, Cumsum, Argmax, Argmin, Sort, SortDescending>,                 //
+           List<CrossEntropy, CrossEntropySlope>,                                                   //
            List<Matmul, Gather, ScatterAdd>>;
 
 }  // namespace varve

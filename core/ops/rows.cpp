@@ -24,12 +24,12 @@ void run_rows(Backend& on, RowFn fn, Views in, Views out, const View& scratch) {
     x = contiguous_view(scratch.data, x.spec());
     on.copy(in[0], x);
   }
-  std::array<View, 2> written{out[0], out.size() > 1 ? out[1] : out[0]};
-  if (fn == RowFn::argmax || fn == RowFn::argmin) {
-    written[0].shape.push_back(1);
-    written[0].strides.push_back(1);
-  }
-  on.rows(fn, x, Views(written.data(), out.size()));
+  // What is one number for each row gets an axis for it.
+  std::array<View, 4> all{x};
+  const auto end = std::copy(out.begin(), out.end(), std::copy(in.begin() + 1, in.end(), all.begin() + 1));
+  for (auto v = all.begin() + 1; v != end; ++v)
+    if (v->rank() < x.rank()) v->shape.push_back(1), v->strides.push_back(1);
+  on.rows(fn, Views(all.data(), in.size()), Views(all.data() + in.size(), out.size()));
 }
 
 Specs infer_rows(RowFn fn, const char* op, const Specs& in) {
@@ -78,6 +78,52 @@ template struct RowOp<RowFn::argmax>;
 template struct RowOp<RowFn::argmin>;
 template struct RowOp<RowFn::sort>;
 template struct RowOp<RowFn::sort_descending>;
+
+namespace {
+
+// Logits that rows are computed in, [..., classes], and targets for them.
+void check_entropy(const Specs& in, const char* op) {
+  const Spec x = detail::infer_rows(RowFn::softmax, op, {in[0]})[0];
+  if (in[1].dtype != DType::i64)
+    throw DTypeError(fmt::format("{}: {} targets; required are i64, cast them", op, name_of(in[1].dtype)));
+  Shape each = x.shape;
+  each.erase(each.rank() - 1);
+  if (in[1].shape != each)
+    throw ShapeError(fmt::format("{}: logits {} with targets {}; required are [..., classes] and [...]", op,
+                                 to_string(x.shape), to_string(in[1].shape)));
+}
+
+}  // namespace
+
+Specs CrossEntropy::infer(const Specs& in) const {
+  require_inputs(in, 2, "cross_entropy");
+  check_entropy(in, "cross_entropy");
+  return {{in[0].dtype, in[1].shape}};
+}
+
+Tensors CrossEntropy::vjp(const Saved& s, const Tensors& dy) const {
+  return {apply_one(CrossEntropySlope{}, {s.input(0), s.input(1), dy[0]})};
+}
+
+Specs CrossEntropySlope::infer(const Specs& in) const {
+  require_inputs(in, 3, "cross_entropy_slope");
+  check_entropy(in, "cross_entropy_slope");
+  if (in[2].dtype != in[0].dtype)
+    throw DTypeError(fmt::format("cross_entropy_slope: dtypes {} and {} differ; cast one",
+                                 name_of(in[0].dtype), name_of(in[2].dtype)));
+  if (in[2].shape != in[1].shape)
+    throw ShapeError(fmt::format("cross_entropy_slope: {} gradients for {} targets; required is one for each",
+                                 to_string(in[2].shape), to_string(in[1].shape)));
+  return {in[0]};
+}
+
+// With p = softmax(x): by x, what softmax makes of the gradient dy g; by dy, the sum of g (p - one_hot).
+Tensors CrossEntropySlope::vjp(const Saved& s, const Tensors& g) const {
+  const Tensor p = softmax(s.input(0)), weighted = p * g[0], mean = sum(weighted, {-1}, true);
+  const Tensor dx = unsqueeze(s.input(2), -1) * (weighted - p * mean);
+  if (!s.wants(2)) return {dx};
+  return {dx, {}, squeeze(mean - gather(g[0], -1, unsqueeze(s.input(1), -1)), -1)};
+}
 
 namespace {
 

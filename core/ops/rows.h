@@ -1,4 +1,4 @@
-// Ops that work along one axis as a whole: softmax, cumulative sum, argmax, sort.
+// Ops that work along one axis as a whole: softmax, cumulative sum, argmax, sort, cross entropy.
 #pragma once
 
 #include <varve/core/op.h>
@@ -6,7 +6,7 @@
 namespace varve {
 
 namespace detail {
-// All of them work on the last axis and see it with stride 1: others are copied to scratch first.
+// All of them work on the last axis of input 0 and see it with stride 1: others are copied to scratch first.
 VARVE_API size_t row_scratch(Views in);
 VARVE_API void run_rows(Backend& on, RowFn fn, Views in, Views out, const View& scratch);
 VARVE_API Specs infer_rows(RowFn fn, const char* op, const Specs& in);
@@ -40,6 +40,31 @@ using Argmax = RowOp<RowFn::argmax>;
 using Argmin = RowOp<RowFn::argmin>;
 using Sort = RowOp<RowFn::sort>;
 using SortDescending = RowOp<RowFn::sort_descending>;
+
+// y = logsumexp(x) - x[target] of logits x [..., classes] and targets i64 [...]; an Error unless in 0 to
+// classes - 1.
+struct CrossEntropy {
+  static constexpr OpName name{"cross_entropy", 1};
+  VARVE_API Specs infer(const Specs& in) const;
+  size_t scratch(Views in, Views) const { return detail::row_scratch(in); }
+  void run(Backend& on, Views in, Views out, const View& scratch) const {
+    detail::run_rows(on, RowFn::cross_entropy, in, out, scratch);
+  }
+  Keep keep() const { return {3, 0}; }
+  VARVE_API Tensors vjp(const Saved& s, const Tensors& dy) const;
+};
+
+// Its derivative by x, of x, targets and dy [...]: dy (softmax(x) - one_hot(target)).
+struct CrossEntropySlope {
+  static constexpr OpName name{"cross_entropy_slope", 1};
+  VARVE_API Specs infer(const Specs& in) const;
+  size_t scratch(Views in, Views) const { return detail::row_scratch(in); }
+  void run(Backend& on, Views in, Views out, const View& scratch) const {
+    detail::run_rows(on, RowFn::cross_entropy_slope, in, out, scratch);
+  }
+  Keep keep() const { return {7, 0}; }
+  VARVE_API Tensors vjp(const Saved& s, const Tensors& dy) const;
+};
 
 // exp(x) / sum exp(x) along `axis`
 VARVE_API Tensor softmax(const Tensor& x, int64_t axis = -1);

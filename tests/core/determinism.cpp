@@ -91,8 +91,8 @@ using Computation = std::pair<const char*, std::function<Tensors()>>;
 std::vector<Computation> large_rows() {
   Draws draws(11);
   const Tensor x = draws.numbers({601, 503}, DType::f32), row = draws.numbers({503}, DType::f32);
-  const Tensor wide = draws.numbers({601, 503}, DType::f64);
-  const Tensor short_rows = draws.numbers({9001, 10}, DType::f32);
+  const Tensor wide = draws.numbers({601, 503}, DType::f64), targets = draws.targets({601}, 503);
+  const Tensor short_rows = draws.numbers({9001, 10}, DType::f32), short_targets = draws.targets({9001}, 10);
   return {
       {"gelu",
        [=] {
@@ -119,9 +119,11 @@ std::vector<Computation> large_rows() {
        [=] {
          return Tensors{softmax(x), log_softmax(x, 0), cumsum(x), argmax(x, 0)};
        }},
-      {"softmax of short rows",
+      {"cross_entropy",
        [=] {
-         return Tensors{softmax(short_rows), log_softmax(short_rows)};
+         const Tensor wide_loss = apply_one(CrossEntropy{}, {x, targets});
+         return Tensors{wide_loss, apply_one(CrossEntropySlope{}, {x, targets, wide_loss}),
+                        apply_one(CrossEntropy{}, {short_rows, short_targets})};
        }},
       {"sort",
        [=] {
@@ -235,11 +237,15 @@ TEST_CASE("a row has the same bits alone as among others") {
         cpu::set_level(level);
         CAPTURE(level);
         CAPTURE(n);
-        const Tensor x = draws.numbers({37, n}, dtype, {-30, 30});
-        const auto all = [](const Tensor& rows) { return Tensors{softmax(rows), log_softmax(rows)}; };
-        const Tensors together = all(x);
+        const Tensor x = draws.numbers({37, n}, dtype, {-30, 30}), targets = draws.targets({37}, n),
+                     dy = draws.numbers({37}, dtype);
+        const auto all = [](const Tensor& rows, const Tensor& at, const Tensor& by) {
+          return Tensors{softmax(rows), log_softmax(rows), apply_one(CrossEntropy{}, {rows, at}),
+                         apply_one(CrossEntropySlope{}, {rows, at, by})};
+        };
+        const Tensors together = all(x, targets, dy);
         for (int64_t row = 0; row < 37; ++row) {
-          const Tensors alone = all(x[row]);
+          const Tensors alone = all(x[row], targets[row], dy[row]);
           for (size_t i = 0; i < alone.size(); ++i) CHECK(bytes_of(alone[i]) == bytes_of(together[i][row]));
         }
       }

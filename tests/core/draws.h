@@ -34,6 +34,12 @@ class Draws {
     for (int64_t& v : values) v = std::uniform_int_distribution<int64_t>(-size, size - 1)(engine_);
     return from_span(std::span<const int64_t>(values), shape);
   }
+  // i64 numbers of so many classes.
+  Tensor targets(const Shape& shape, int64_t classes) {
+    std::vector<int64_t> values(static_cast<size_t>(numel(shape)));
+    for (int64_t& v : values) v = std::uniform_int_distribution<int64_t>(0, classes - 1)(engine_);
+    return from_span(std::span<const int64_t>(values), shape);
+  }
   // A random generator's state.
   Tensor state() { return tensor<uint64_t>({engine_(), engine_() >> 32}); }
 

@@ -143,6 +143,9 @@ inline void check_long_axes(Backend& tested) {
     check(Elementwise<pointwise::Tanh>{}, {t});
     check(Softmax{}, {t});
     check(LogSoftmax{}, {t});
+    const Tensor targets = draws.targets({t.size(0)}, t.size(1));
+    check(CrossEntropy{}, {t, targets});
+    check(CrossEntropySlope{}, {t, targets, draws.numbers({t.size(0)}, DType::f32)});
     check(Cumsum{}, {t});
     check(Argmax{}, {t});
     check(Sort{}, {t});

@@ -124,22 +124,30 @@ void one_row(RowFn fn, const std::vector<C>& x, std::vector<C>& y, std::vector<i
 
 }  // namespace
 
-void ReferenceBackend::rows(RowFn fn, const View& in, Views out) {
+void ReferenceBackend::rows(RowFn fn, Views in, Views out) {
   const bool arg = fn == RowFn::argmax || fn == RowFn::argmin;
-  const int last = in.rank() - 1;
-  Shape starts = in.shape;
+  const bool loss = fn == RowFn::cross_entropy, slope = fn == RowFn::cross_entropy_slope;
+  const Shape& shape = in[0].shape;
+  const int last = shape.rank() - 1;
+  Shape starts = shape;
   starts[last] = 1;
-  if (in.numel() == 0) return;
-  with_wide(in.dtype, [&](auto c) {
+  if (numel(shape) == 0) return;
+  with_wide(in[0].dtype, [&](auto c) {
     using C = decltype(c);
     each_index(starts, [&](const Dims& start) {
-      std::vector<C> x, y(static_cast<size_t>(in.shape[last]));
+      std::vector<C> x, y(static_cast<size_t>(shape[last]));
       std::vector<int64_t> indices(y.size());
       Dims at = start;
-      for (at[last] = 0; at[last] < in.shape[last]; ++at[last]) x.push_back(read<C>(in, at));
-      one_row(fn, x, y, indices);
+      for (at[last] = 0; at[last] < shape[last]; ++at[last]) x.push_back(read<C>(in[0], at));
+      one_row(loss ? RowFn::log_softmax : slope ? RowFn::softmax : fn, x, y, indices);
       if (arg) return write(out[0], start, indices[0]);
-      for (at[last] = 0; at[last] < in.shape[last]; ++at[last]) {
+      const size_t target = has_targets(fn) ? read<size_t>(in[1], start) : 0;
+      if (loss) return write(out[0], start, -y.at(target));
+      if (slope) {
+        y.at(target) -= 1;
+        for (C& v : y) v *= read<C>(in[2], start);
+      }
+      for (at[last] = 0; at[last] < shape[last]; ++at[last]) {
         write(out[0], at, y[static_cast<size_t>(at[last])]);
         if (out.size() > 1) write(out[1], at, indices[static_cast<size_t>(at[last])]);
       }

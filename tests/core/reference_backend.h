@@ -17,7 +17,7 @@ class ReferenceBackend final : public Backend {
   void copy(const View& in, const View& out) override;
   void pointwise(pointwise::Id fn, std::span<const double> constants, Views in, Views out) override;
   void reduce(ReduceFn fn, const View& in, const View& out) override;
-  void rows(RowFn fn, const View& in, Views out) override;
+  void rows(RowFn fn, Views in, Views out) override;
   void matmul(const View& a, const View& b, const View& out) override;
   void gather(const View& in, const View& index, int axis, const View& out) override;
   void scatter_add(const View& in, const View& index, int axis, const View& out) override;

@@ -169,6 +169,42 @@ struct Samples<RowOp<kFn>> {
   }
 };
 
+// Logits, and targets for each row: one row, several, none, of one class, and rows longer than a register and
+// than those that lie side by side in them.
+inline std::vector<Tensors> classified(Draws& draws, DType d) {
+  std::vector<Tensors> out;
+  for (const Shape& s :
+       {Shape{5}, Shape{2, 3, 4}, Shape{3, 1}, Shape{19, 3}, Shape{3, 37}, Shape{2, 130}, Shape{0, 4}}) {
+    Shape each = s;
+    each.erase(s.rank() - 1);
+    out.push_back({draws.numbers(s, d, {-4, 4}), draws.targets(each, s.back())});
+  }
+  return out;
+}
+
+template <>
+struct Samples<CrossEntropy> {
+  static constexpr Accepts kAccepts = Accepts::soft_rows;
+  static std::vector<Sample<CrossEntropy>> make(Draws& draws, DType d) {
+    std::vector<Sample<CrossEntropy>> out;
+    for (Tensors& in : classified(draws, d)) out.push_back({{}, std::move(in)});
+    return out;
+  }
+};
+
+template <>
+struct Samples<CrossEntropySlope> {
+  static constexpr Accepts kAccepts = Accepts::soft_rows;
+  static std::vector<Sample<CrossEntropySlope>> make(Draws& draws, DType d) {
+    std::vector<Sample<CrossEntropySlope>> out;
+    for (Tensors& in : classified(draws, d)) {
+      in.push_back(draws.numbers(in[1].shape(), d));
+      out.push_back({{}, std::move(in)});
+    }
+    return out;
+  }
+};
+
 // ---- multiplied ----
 
 template <>

@@ -4,8 +4,11 @@
 #include <doctest/doctest.h>
 
 #include <varve/core/ops/pointwise.h>
+#include <varve/core/ops/rows.h>
 #include <varve/core/ops/views.h>
+#include <varve/core/plan.h>
 
+#include "tests/core/parity.h"
 #include "tests/fixture.h"
 #include "tests/message.h"
 
@@ -72,6 +75,121 @@ TEST_CASE("class losses take any leading axes") {
   CHECK(apart.shape() == Shape{2, 3});
   const Tensor flat = nn::cross_entropy(reshape(logits, {6, 4}), reshape(targets, {6}), nn::Reduction::none);
   CHECK(test::identical(reshape(apart, {6}), flat));
+}
+
+// The same by several ops: each piece has its own tests.
+static Tensor composed(const Tensor& logits, const Tensor& targets) {
+  return nn::nll_loss(log_softmax(logits), targets, nn::Reduction::none);
+}
+
+TEST_CASE("cross_entropy is the nll_loss of log_softmax, and so are its derivatives") {
+  test::Draws draws(5);
+  for (const DType dtype : {DType::f32, DType::f64})
+    for (const Shape& shape : {Shape{4}, {3, 1}, {5, 10}, {40, 10}, {2, 3, 130}, {0, 10}})
+      for (const test::Layout layout : test::kLayouts) {
+        CAPTURE(name_of(dtype));
+        CAPTURE(to_string(shape));
+        CAPTURE(std::string(name_of(layout)));
+        Shape each = shape;
+        each.erase(shape.rank() - 1);
+        const Tensor targets = laid_out(draws.targets(each, shape.back()), layout);
+        const Tensor logits = draws.numbers(shape, dtype, {-9, 9}), dy = draws.numbers(each, dtype);
+        const auto derived = [&](auto loss) {
+          Tensor x = laid_out(logits, layout), seed = clone(dy);
+          x.set_requires_grad(), seed.set_requires_grad();
+          const Tensor y = loss(x, targets);
+          const Tensor dx = grad({y}, {x}, {seed}, {.create_graph = true})[0];
+          const Tensors second = grad({sum(dx * dx)}, {x, seed});
+          return Tensors{y, dx, second[0], second[1]};
+        };
+        const Tensors found = derived(
+            [](const Tensor& x, const Tensor& t) { return nn::cross_entropy(x, t, nn::Reduction::none); });
+        const Tensors expected = derived(composed);
+        for (size_t i = 0; i < found.size(); ++i) {
+          CAPTURE(i);
+          REQUIRE(found[i].spec() == expected[i].spec());
+          CHECK(test::difference(found[i].view(), expected[i].view()) == "");
+        }
+      }
+}
+
+TEST_CASE("cross_entropy has the NaN and the infinities of log_softmax") {
+  const float inf = HUGE_VALF, nan = NAN;
+  const Tensor rows = tensor<float>(
+      {0,     nan,    1, 2, inf,  0,    1,    2,    -inf, 0,   1, 2,    -inf,   -inf, -inf, -inf,
+       3e38f, -3e38f, 0, 1, 1e4f, 1e4f, 1e4f, 9e3f, inf,  inf, 0, -inf, 1e-40f, 0,    0,    0},
+      {8, 4});
+  for (int64_t target = 0; target < 4; ++target)
+    for (const Tensor& logits : {rows, cat(Tensors(5, rows), -1)}) {  // short rows, and longer ones
+      const Tensor targets = full({8}, static_cast<double>(target), DType::i64);
+      const auto derived = [&](auto loss) {
+        Tensor x = clone(logits);
+        const Tensor y = loss(x.set_requires_grad(), targets);
+        return Tensors{y, grad({y}, {x})[0]};
+      };
+      const Tensors found = derived(
+          [](const Tensor& x, const Tensor& t) { return nn::cross_entropy(x, t, nn::Reduction::none); });
+      const Tensors expected = derived(composed);
+      for (size_t i = 0; i < 2; ++i) CHECK(test::difference(found[i].view(), expected[i].view()) == "");
+    }
+}
+
+TEST_CASE("cross_entropy of sixteen bits is computed in f32, and rounded") {
+  test::Draws draws(6);
+  const Tensor targets = draws.targets({9}, 10);
+  for (const DType dtype : {DType::f16, DType::bf16}) {
+    Tensor x = draws.numbers({9, 10}, dtype, {-9, 9}), wide = cast(x, DType::f32);
+    const auto loss = [&](Tensor& logits) {
+      return nn::cross_entropy(logits.set_requires_grad(), targets, nn::Reduction::none);
+    };
+    const Tensor y = loss(x), expected = loss(wide);
+    CHECK(test::identical(y, cast(expected, dtype)));
+    CHECK(test::identical(grad({y}, {x})[0], cast(grad({expected}, {wide})[0], dtype)));
+  }
+}
+
+TEST_CASE("cross_entropy is one call of a plan, and its gradient another") {
+  Tensor logits = ones({8, 10});
+  const Tensor targets = zeros({8}, DType::i64);
+  auto loss =
+      compile([](const Tensor& x, const Tensor& t) { return nn::cross_entropy(x, t, nn::Reduction::none); });
+  loss(logits, targets);
+  CHECK(loss.plans()[0]->calls() == 1);
+  auto slope = compile([](const Tensor& x, const Tensor& t, const Tensor& dy) {
+    return grad({nn::cross_entropy(x, t, nn::Reduction::none)}, {x}, {dy})[0];
+  });
+  slope(logits.set_requires_grad(), targets, ones({8}));
+  CHECK(slope.plans()[0]->calls() == 1);
+}
+
+TEST_CASE(
+    "cross_entropy refuses a target that is no class: run, traced and replayed, and where there are none") {
+  const Tensor logits = ones({8, 10}), classes = zeros({8}, DType::i64);
+  const auto loss = [](const Tensor& x, const Tensor& targets) { return nn::cross_entropy(x, targets); };
+  Tensor weight = ones({10});
+  weight.set_requires_grad();
+  const auto only_gradient = [&](const Tensor& x, const Tensor& targets) {
+    return grad({nn::cross_entropy(x * weight, targets)}, {weight})[0];  // the loss itself is dead code
+  };
+  auto traced = compile(loss), replayed = compile(loss), without_loss = compile(only_gradient);
+  for (int i = 0; i < 3; ++i) replayed(logits, classes), without_loss(logits, classes);
+  for (const int64_t target : {-100, -1, 10}) {
+    Tensor bad = clone(classes);
+    bad[5].fill(static_cast<double>(target));
+    const std::string said =
+        "cross_entropy: target " + std::to_string(target) + " found; required is one of the classes 0 to 9";
+    CHECK(message_of<ShapeError>([&] { loss(logits, bad); }) == said);
+    CHECK(message_of<ShapeError>([&] { traced(logits, bad); }) == said);
+    CHECK(message_of<ShapeError>([&] { replayed(logits, bad); }) == said);
+    CHECK(message_of<ShapeError>([&] { without_loss(logits, bad); }) == said);
+  }
+  CHECK(replayed.plans().size() == 1);
+  CHECK(replayed(logits, classes).item() == doctest::Approx(std::log(10.0)));  // and it goes on
+  CHECK(nn::cross_entropy(ones({0, 10}), zeros({0}, DType::i64), nn::Reduction::sum).item() == 0);
+  CHECK(nn::cross_entropy(ones({0, 0}), zeros({0}, DType::i64), nn::Reduction::sum).item() == 0);
+  CHECK(message_of<ShapeError>([] {
+          nn::cross_entropy(ones({2, 0}), zeros({2}, DType::i64));
+        }) == "cross_entropy: target 0 found; required is one of the classes 0 to -1");
 }
 
 TEST_CASE("losses refuse shapes and types that do not fit, and say which") {

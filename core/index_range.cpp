@@ -1,15 +1,18 @@
-// What drivers refuse: nvcc does not take the library that words it.
+#include <varve/core/index_range.h>
+
 #include <fmt/format.h>
 
 #include <varve/core/error.h>
-#include <varve/cuda/drivers.h>
 
-namespace varve::cuda {
+namespace varve {
 
-void refuse_index(const char* op, int64_t found, int64_t size) {
+void IndexRange::refuse(int64_t found) const {
+  if (!from_end)
+    throw ShapeError(
+        fmt::format("{}: target {} found; required is one of the classes 0 to {}", op, found, size - 1));
   throw ShapeError(size == 0 ? fmt::format("{}: index {} for an axis without elements", op, found)
                              : fmt::format("{}: index {} for an axis of size {}; required is {} to {}", op,
                                            found, size, -size, size - 1));
 }
 
-}  // namespace varve::cuda
+}  // namespace varve
