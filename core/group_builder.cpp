@@ -22,10 +22,13 @@ std::optional<RowCall> by_rows(const Graph::Call& call, const std::vector<ValueP
   const std::optional<RowUse> use = call.op->rows(in, out);
   if (!use || call.op->scratch(in, out) != 0) return std::nullopt;
   RowCall found{{}, {}, use->terms};
-  for (size_t i = 0; i < in.size(); ++i)
-    found.beside.push_back(use->whole >> i & 1u    ? Beside::whole
-                           : use->turned >> i & 1u ? Beside::turned
-                                                   : Beside::rows);
+  for (size_t i = 0; i < in.size(); ++i) {
+    const auto is = [i](uint32_t inputs) { return ((inputs >> i) & 1u) != 0; };
+    found.beside.push_back(is(use->whole)    ? Beside::whole
+                           : is(use->turned) ? Beside::turned
+                           : is(use->flat)   ? Beside::flat
+                                             : Beside::rows);
+  }
   std::vector<View> written = out;
   for (size_t i = 0; i < in.size(); ++i)
     if (call.op->writes(i)) written.push_back(in[i]);

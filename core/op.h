@@ -45,10 +45,11 @@ struct Keep {
 };
 
 // What some rows of an output (or of the input that is updated first) need of the inputs, a row being what
-// lies along the last axis: the same rows, aligned at the last axis, of those that are not broadcast; all of
-// the last two axes of `whole` inputs (bit i: input i); the same entries of the last axis of `turned` ones.
+// lies along the last axis: the same rows, aligned at the last axis, of those that are not broadcast. But of
+// `whole` inputs (bit i: input i) all of the last two axes; of `turned` ones the same entries of the last
+// axis; and of `flat` ones, which have no axis along a row, the same elements.
 struct RowUse {
-  uint32_t whole = 0, turned = 0;
+  uint32_t whole = 0, turned = 0, flat = 0;
   int64_t terms = 1;  // that each element of the output is made of
 };
 

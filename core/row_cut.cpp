@@ -21,9 +21,11 @@ int64_t RowCut::most_rows() const {
 
 View RowCut::of(View v, Beside beside, int64_t part) const {
   const auto narrow = [&](int row_axis, int64_t first, int64_t last) {
-    const bool is_row = row_axis == rows.rank() - 1;
-    if (is_row && beside == Beside::whole) return;
-    const int at = is_row && beside == Beside::turned ? v.rank() - 1 : row_axis + v.rank() - rows.rank() - 1;
+    int at = row_axis + v.rank() - rows.rank() - (beside == Beside::flat ? 0 : 1);
+    if (row_axis == rows.rank() - 1) {
+      if (beside == Beside::whole) return;
+      if (beside == Beside::turned) at = v.rank() - 1;
+    }
     if (at < 0 || v.shape[at] == 1) return;
     if (beside != Beside::inner) v = v.at(first * v.strides[at]);
     v.shape[at] = last - first;

@@ -6,9 +6,9 @@
 namespace varve {
 
 // How an input lies beside the rows of its op's result: cut along with them (aligned at the last axis, where
-// it is not broadcast), its last two axes needed whole, its rows along its last axis; or in memory of a
-// part's own, which begins with the part.
-enum class Beside : uint8_t { rows, whole, turned, inner };
+// it is not broadcast), its last two axes needed whole, its rows along its last axis, one element for each
+// row; or in memory of a part's own, which begins with the part.
+enum class Beside : uint8_t { rows, whole, turned, flat, inner };
 
 struct VARVE_API RowCut {
   Shape rows;    // sizes of the axes but the last

@@ -18,7 +18,7 @@ struct Matmul {
   VARVE_API void run(Backend& on, Views in, Views out, const View& scratch) const;
   std::optional<RowUse> rows(Views in, Views) const {
     const Shape& a = in[0].shape;
-    return RowUse{2, transpose_a ? 1u : 0u, a[a.rank() - (transpose_a ? 2 : 1)]};
+    return RowUse{.whole = 2, .turned = transpose_a ? 1u : 0u, .terms = a[a.rank() - (transpose_a ? 2 : 1)]};
   }
   Keep keep() const { return {3, 0}; }
   VARVE_API Tensors vjp(const Saved& s, const Tensors& dy) const;

@@ -72,8 +72,8 @@ TEST_CASE("what an op gives for some rows is what it gives for them among all") 
           cut_up.insert(std::string(sample.op->name().name));
         }
     });
-  for (const char* name :
-       {"add", "relu.d0", "adam_update", "matmul", "softmax", "sum", "mean", "cast", "gather"})
+  for (const char* name : {"add", "relu.d0", "adam_update", "matmul", "softmax", "sum", "mean", "cast",
+                           "gather", "cross_entropy_slope"})
     CHECK_MESSAGE(cut_up.count(name) == 1, name);
   for (const char* name : {"cat", "argmax", "dropout", "scatter_add"})
     CHECK_MESSAGE(cut_up.count(name) == 0, name);
