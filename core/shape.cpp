@@ -67,7 +67,7 @@ Strides contiguous_strides(const Shape& shape) {
 
 std::string to_string(const Dims& dims) { return fmt::format("[{}]", fmt::join(dims, ", ")); }
 
-int normalize_axis(int64_t axis, int rank, const char* operation) {
+int normalize_axis(int64_t axis, int rank, std::string_view operation) {
   const int64_t found = axis < 0 ? axis + rank : axis;
   if (rank == 0) throw ShapeError(fmt::format("{}: axis {} of a scalar, which has none", operation, axis));
   if (found < 0 || found >= rank)
@@ -76,7 +76,7 @@ int normalize_axis(int64_t axis, int rank, const char* operation) {
   return static_cast<int>(found);
 }
 
-Axes normalize_axes(const Axes& axes, int rank, const char* operation) {
+Axes normalize_axes(const Axes& axes, int rank, std::string_view operation) {
   Axes sorted;
   for (int i = 0; i < rank; ++i) {
     const auto is_i = [&](int64_t axis) { return normalize_axis(axis, rank, operation) == i; };
@@ -90,7 +90,7 @@ Axes normalize_axes(const Axes& axes, int rank, const char* operation) {
   return sorted;
 }
 
-Shape broadcast(const Shape& a, const Shape& b, const char* operation) {
+Shape broadcast(const Shape& a, const Shape& b, std::string_view operation) {
   if (a == b) return a;
   const int rank = std::max(a.rank(), b.rank());
   Shape out = Shape::filled(rank, 1);

@@ -7,6 +7,7 @@
 #include <initializer_list>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include <varve/core/export.h>
 
@@ -58,10 +59,10 @@ VARVE_API Strides contiguous_strides(const Shape& shape);
 VARVE_API std::string to_string(const Dims& dims);  // "[64, 784]"
 
 // The axis in 0..rank-1; ShapeError naming `operation` when out of range.
-VARVE_API int normalize_axis(int64_t axis, int rank, const char* operation);
+VARVE_API int normalize_axis(int64_t axis, int rank, std::string_view operation);
 // Axes in ascending order without repeats; none given means all of them.
-VARVE_API Axes normalize_axes(const Axes& axes, int rank, const char* operation);
+VARVE_API Axes normalize_axes(const Axes& axes, int rank, std::string_view operation);
 // NumPy's rule: aligned at the last axis, sizes equal or 1. ShapeError naming `operation`.
-VARVE_API Shape broadcast(const Shape& a, const Shape& b, const char* operation);
+VARVE_API Shape broadcast(const Shape& a, const Shape& b, std::string_view operation);
 
 }  // namespace varve

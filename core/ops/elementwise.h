@@ -11,7 +11,7 @@ namespace detail {
 // Broadcasts the shapes and checks the types of `in` against what the function is for.
 VARVE_API Specs infer_pointwise(const pointwise::About& about, const Specs& in);
 // The same for a function's slope, and for an update with so many outputs.
-VARVE_API Specs infer_slope(const pointwise::About& about, const Specs& in);
+VARVE_API Specs infer_slope(std::string_view op, const pointwise::About& about, const Specs& in);
 VARVE_API Specs infer_update(const pointwise::About& about, int outputs, const Specs& in);
 VARVE_API void run_pointwise(Backend& on, pointwise::Id fn, std::span<const double> constants, Views in,
                              Views out);
@@ -92,7 +92,7 @@ struct Elementwise<pointwise::Slope<F, I>> {
   static void fields(auto& self, auto&& field) {
     if constexpr (!std::is_empty_v<F>) F::fields(self.function, field);
   }
-  Specs infer(const Specs& in) const { return detail::infer_slope(Function::kAbout, in); }
+  Specs infer(const Specs& in) const { return detail::infer_slope(name.name, Function::kAbout, in); }
   void run(Backend& on, Views in, Views out, const View&) const {
     detail::run_pointwise(on, pointwise::id_of<Function>, detail::constants_of(function), in, out);
   }

@@ -12,7 +12,7 @@ namespace varve {
 namespace detail {
 
 Specs infer_pointwise(const pointwise::About& about, const Specs& in) {
-  const std::string op(about.name);
+  const std::string_view op = about.name;
   require_inputs(in, static_cast<size_t>(about.inputs), op);
   if (about.condition && in[0].dtype != DType::boolean)
     throw DTypeError(fmt::format("{}: the condition is {}; required is bool, as a comparison gives", op,
@@ -23,7 +23,7 @@ Specs infer_pointwise(const pointwise::About& about, const Specs& in) {
     if (i > first && in[i].dtype != in[first].dtype)
       throw DTypeError(fmt::format("{}: dtypes {} and {} differ; cast one of them", op,
                                    name_of(in[first].dtype), name_of(in[i].dtype)));
-    shape = broadcast(shape, in[i].shape, op.c_str());
+    shape = broadcast(shape, in[i].shape, op);
   }
   if (about.domain == pointwise::Domain::floating && !is_floating(in[first].dtype))
     throw DTypeError(
@@ -31,13 +31,12 @@ Specs infer_pointwise(const pointwise::About& about, const Specs& in) {
   return {{about.result == pointwise::Result::boolean ? DType::boolean : in[first].dtype, shape}};
 }
 
-Specs infer_slope(const pointwise::About& about, const Specs& in) {
-  const std::string op = fmt::format("derivative of {}", about.name);
+Specs infer_slope(std::string_view op, const pointwise::About& about, const Specs& in) {
   require_inputs(in, static_cast<size_t>(about.inputs), op);
   if (!is_floating(in[0].dtype))
     throw DTypeError(fmt::format("{}: dtype {}; required is a floating type", op, name_of(in[0].dtype)));
   Shape shape = in[0].shape;
-  for (const Spec& spec : in) shape = broadcast(shape, spec.shape, op.c_str());
+  for (const Spec& spec : in) shape = broadcast(shape, spec.shape, op);
   return {{in[0].dtype, shape}};
 }
 

@@ -70,8 +70,7 @@ std::optional<RowUse> detail::reduced_rows(const View& in, const View& out) {
 template <ReduceFn kFn>
 Specs Reduce<kFn>::infer(const Specs& in) const {
   require_inputs(in, 1, name.name);
-  const std::string op(name.name);
-  const Axes reduced = normalize_axes(axes, in[0].shape.rank(), op.c_str());
+  const Axes reduced = normalize_axes(axes, in[0].shape.rank(), name.name);
   Shape out;
   for (int i = 0; i < in[0].shape.rank(); ++i) {
     if (!reduced.contains(i))
@@ -81,8 +80,8 @@ Specs Reduce<kFn>::infer(const Specs& in) const {
   }
   const bool extreme = kFn == ReduceFn::max || kFn == ReduceFn::min;
   if (extreme && count_along(in[0].shape, axes) == 0 && numel(out) != 0)
-    throw ShapeError(
-        fmt::format("{}: no elements along axes {} of {}", op, to_string(reduced), to_string(in[0].shape)));
+    throw ShapeError(fmt::format("{}: no elements along axes {} of {}", name.name, to_string(reduced),
+                                 to_string(in[0].shape)));
   const DType x = in[0].dtype;
   const bool keeps_type = extreme || is_floating(x) || x == DType::u64;
   return {{keeps_type ? x : DType::i64, out}};
