@@ -160,10 +160,8 @@ concept Element = requires {
   detail::DTypeOf<T>::value;
 };
 
-constexpr size_t size_of(DType dtype) {
-  constexpr std::array<uint8_t, kDTypes> kSizes{4, 8, 2, 2, 1, 2, 4, 8, 1, 2, 4, 8, 1};
-  return kSizes[static_cast<size_t>(dtype)];
-}
+inline constexpr std::array<uint8_t, kDTypes> kElementBytes{4, 8, 2, 2, 1, 2, 4, 8, 1, 2, 4, 8, 1};
+constexpr size_t size_of(DType dtype) { return kElementBytes[static_cast<size_t>(dtype)]; }
 constexpr bool is_floating(DType dtype) { return dtype <= DType::bf16; }
 constexpr bool is_half(DType dtype) { return dtype == DType::f16 || dtype == DType::bf16; }
 constexpr bool is_unsigned(DType dtype) { return dtype >= DType::u8; }  // bool counts: 0 or 1
@@ -179,10 +177,8 @@ constexpr Compute compute_of(DType dtype) {
   if (is_floating(dtype)) return Compute::f32;
   return dtype == DType::u64 ? Compute::u64 : Compute::i64;
 }
-constexpr DType dtype_of_compute(Compute c) {
-  constexpr std::array<DType, kComputes> kTypes{DType::f32, DType::f64, DType::i64, DType::u64};
-  return kTypes[static_cast<size_t>(c)];
-}
+inline constexpr std::array<DType, kComputes> kComputeTypes{DType::f32, DType::f64, DType::i64, DType::u64};
+constexpr DType dtype_of_compute(Compute c) { return kComputeTypes[static_cast<size_t>(c)]; }
 
 // Rounds to nearest, ties to even; overflow becomes infinity, NaN stays NaN.
 Half::Half(float value) {

@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include <varve/core/export.h>
 
@@ -18,6 +19,16 @@ inline constexpr int kMaxRank = 8;
 class VARVE_API Dims {
  public:
   Dims() = default;
+  Dims(const Dims& o) { *this = o; }
+  // What there is, one by one: a copy in wider pieces waits for what was just written in narrower ones.
+  Dims& operator=(const Dims& o) {
+    rank_ = o.rank_;
+    [&]<int... i>(std::integer_sequence<int, i...>) {
+      static_cast<void>(((i < rank_ && (dims_[i] = o.dims_[i], true)) && ...));
+    }
+    (std::make_integer_sequence<int, kMaxRank>{});
+    return *this;
+  }
   Dims(std::initializer_list<int64_t> dims) : Dims(std::span(dims.begin(), dims.size())) {}
   explicit Dims(std::span<const int64_t> dims);  // ShapeError above kMaxRank
   static Dims filled(int rank, int64_t value);
@@ -36,7 +47,9 @@ class VARVE_API Dims {
   void erase(int at);
   bool contains(int64_t value) const;
   friend bool operator==(const Dims& a, const Dims& b) {
-    return std::equal(a.begin(), a.end(), b.begin(), b.end());
+    bool same = a.rank_ == b.rank_;
+    for (int i = 0; same && i < a.rank_; ++i) same = a.dims_[i] == b.dims_[i];
+    return same;
   }
 
  private:
@@ -46,7 +59,7 @@ class VARVE_API Dims {
   }
   [[noreturn]] void out_of_range(int i) const;
 
-  int64_t dims_[kMaxRank] = {};
+  int64_t dims_[kMaxRank];  // those from rank_ on mean nothing
   int rank_ = 0;
 };
 

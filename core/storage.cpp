@@ -24,8 +24,8 @@ bool same_view(const Value& a, const Value& b) {
 }
 
 ValuePtr make_value(Backend& backend, const Spec& spec) {
-  return std::make_shared<const Value>(Value{std::make_shared<Storage>(backend, spec.bytes()), 0, spec.dtype,
-                                             spec.shape, contiguous_strides(spec.shape)});
+  return std::make_shared<const Value>(std::make_shared<Storage>(backend, spec.bytes()), 0, spec.dtype,
+                                       spec.shape, contiguous_strides(spec.shape));
 }
 
 }  // namespace varve

@@ -45,11 +45,13 @@ class VARVE_API Storage {
 // A value: a typed, strided view over a shared storage. Immutable but for the bytes themselves.
 struct Value {
   std::shared_ptr<Storage> storage;
-  int64_t offset = 0;  // bytes
-  DType dtype = DType::f32;
+  int64_t offset;  // bytes
+  DType dtype;
   Shape shape;
   Strides strides;
 
+  Value(std::shared_ptr<Storage> its, int64_t at, DType type, const Shape& sizes, const Strides& steps)
+      : storage(std::move(its)), offset(at), dtype(type), shape(sizes), strides(steps) {}
   View view() const { return {storage->data() + offset, dtype, shape, strides}; }
   Spec spec() const { return {dtype, shape}; }
 };
