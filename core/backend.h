@@ -68,7 +68,7 @@ class VARVE_API Backend {
   virtual ~Backend() = default;
   virtual Device device() const = 0;
 
-  // At least 64-byte aligned; an Error where there is not enough.
+  // Aligned for any element, to 64 bytes from 512 up; an Error where there is not enough.
   virtual void* allocate(size_t bytes) = 0;
   virtual void release(void* data, size_t bytes) noexcept = 0;
   // From the host's memory to the device's, and back. All that was asked of the device before comes first;

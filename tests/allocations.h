@@ -1,5 +1,5 @@
-// What a test's program asks memory for: by new, and for tensors by posix_memalign. For those that link
-// allocations.cpp.
+// What a test's program asks memory for: by new, and for all but short tensors by posix_memalign. For those
+// that link allocations.cpp.
 #pragma once
 
 #include <atomic>

@@ -4,6 +4,7 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <new>
 
 #include <varve/core/cpu/drivers.h>
 #include <varve/core/cpu/threads.h>
@@ -13,23 +14,31 @@ namespace varve {
 namespace {
 
 constexpr size_t kHugePage = size_t{1} << 21;
+constexpr size_t kSmall = 512;  // below it, to align memory costs more than it gains
 
 class CpuBackend final : public Backend {
  public:
   Device device() const override { return kCpu; }
 
   void* allocate(size_t bytes) override {
-    const size_t alignment = bytes < kHugePage ? 64 : kHugePage;
     void* data = nullptr;
-    if (::posix_memalign(&data, alignment, (bytes + 63) / 64 * 64) != 0)
-      throw Error(fmt::format("out of memory: {} bytes cannot be had for a tensor", bytes));
+    if (bytes < kSmall)
+      data = ::operator new(bytes, std::nothrow);
+    else if (::posix_memalign(&data, bytes < kHugePage ? 64 : kHugePage, (bytes + 63) / 64 * 64) != 0)
+      data = nullptr;
+    if (!data) throw Error(fmt::format("out of memory: {} bytes cannot be had for a tensor", bytes));
 #ifdef MADV_HUGEPAGE
     // The first touch of large memory then costs a page fault for each 2 MiB rather than for each 4 KiB.
     if (bytes >= kHugePage) ::madvise(data, bytes, MADV_HUGEPAGE);
 #endif
     return data;
   }
-  void release(void* data, size_t) noexcept override { std::free(data); }
+  void release(void* data, size_t bytes) noexcept override {
+    if (bytes < kSmall)
+      ::operator delete(data);
+    else
+      std::free(data);
+  }
   void upload(const void* from, void* to, size_t bytes) override {
     if (bytes) std::memcpy(to, from, bytes);
   }

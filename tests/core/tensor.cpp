@@ -2,6 +2,8 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <cstddef>
+#include <cstring>
 #include <numeric>
 
 #include <varve/core/ops/copy.h>
@@ -113,6 +115,16 @@ TEST_CASE("borrowed memory is shared both ways, and its owner is kept") {
   CHECK_FALSE(alive.expired());
   CHECK(part.item() == 1.5);
   CHECK_THROWS_AS(borrow(std::span(memory), {5}), ShapeError);
+}
+
+TEST_CASE("memory is the caller's to its last byte, aligned for any element, to 64 bytes from 512 up") {
+  for (size_t bytes = 0; bytes < 1200; ++bytes) {
+    void* const data = cpu_backend().allocate(bytes);
+    const auto at = reinterpret_cast<uintptr_t>(data);
+    CHECK(at % (bytes < 512 ? alignof(std::max_align_t) : 64) == 0);
+    std::memset(data, 1, bytes);
+    cpu_backend().release(data, bytes);
+  }
 }
 
 TEST_CASE("assign broadcasts and converts, and refuses what does not fit") {
