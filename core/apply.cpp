@@ -7,22 +7,11 @@
 namespace varve {
 namespace {
 
-// A buffer of views on the stack for the usual few, on the heap for the rest.
-class ViewList {
- public:
-  explicit ViewList(std::span<const Tensor> tensors) : size_(tensors.size()) {
-    if (size_ > kInPlace) more_.resize(size_);
-    for (size_t i = 0; i < size_; ++i) data()[i] = tensors[i].view();
-  }
-  operator Views() const { return {size_ > kInPlace ? more_.data() : few_, size_}; }
+using Outputs = Few<Tensor, 2>;
 
- private:
-  static constexpr size_t kInPlace = 8;
-  View* data() { return size_ > kInPlace ? more_.data() : few_; }
-  size_t size_;
-  View few_[kInPlace];
-  std::vector<View> more_;
-};
+Few<View, 8> views_of(std::span<const Tensor> tensors) {
+  return {tensors, [](const Tensor& t) { return t.view(); }};
+}
 
 std::string called(const AnyOp& op, size_t i, const Tensor& t) {
   const std::string& label = t.label();
@@ -32,13 +21,14 @@ std::string called(const AnyOp& op, size_t i, const Tensor& t) {
 
 Backend& common_backend(const AnyOp& op, std::span<const Tensor> in) {
   if (in.empty()) return backend_for(current_device());
-  for (size_t i = 0; i < in.size(); ++i) {
+  for (size_t i = 0; i < in.size(); ++i)
     if (!in[i].defined()) throw Error(fmt::format("{}: input {} is undefined", op.name().name, i));
-    if (in[i].device() != in[0].device())
+  Backend& on = in[0].value().storage->backend();
+  for (size_t i = 1; i < in.size(); ++i)
+    if (&in[i].value().storage->backend() != &on && in[i].device() != on.device())
       throw DeviceError(fmt::format("{}: inputs on {} and {}; required is one device, move one with .to",
-                                    op.name().name, to_string(in[0].device()), to_string(in[i].device())));
-  }
-  return in[0].value().storage->backend();
+                                    op.name().name, to_string(on.device()), to_string(in[i].device())));
+  return on;
 }
 
 // The labels of inputs that have one, to follow an op's message: " (of 'ln1.weight')".
@@ -50,9 +40,7 @@ std::string labels_of(std::span<const Tensor> in) {
 }
 
 Specs infer_named(const AnyOp& op, std::span<const Tensor> in) {
-  Specs specs;
-  specs.reserve(in.size());
-  for (const Tensor& t : in) specs.push_back(t.spec());
+  const Specs specs(in, [](const Tensor& t) { return t.spec(); });
   try {
     return op.infer(specs);
   } catch (const ShapeError& e) {
@@ -62,19 +50,19 @@ Specs infer_named(const AnyOp& op, std::span<const Tensor> in) {
   }
 }
 
-Tensors compute(const AnyOp& op, Backend& backend, std::span<const Tensor> in, const Specs& specs) {
-  Tensors out;
-  out.reserve(specs.size());
+Outputs compute(const AnyOp& op, Backend& backend, std::span<const Tensor> in, const Specs& specs) {
+  Outputs out;
+  const auto in_views = views_of(in);
   if (!in.empty())
-    if (const auto alias = op.alias(in[0].view())) {
+    if (const auto alias = op.alias(in_views[0])) {
       const Value& base = in[0].value();
       const int64_t offset = static_cast<std::byte*>(alias->data) - base.storage->data();
-      out.emplace_back(std::make_shared<const Value>(
-          Value{base.storage, offset, alias->dtype, alias->shape, alias->strides}));
+      out.emplace_back(
+          std::make_shared<const Value>(base.storage, offset, alias->dtype, alias->shape, alias->strides));
       return out;
     }
   for (const Spec& spec : specs) out.emplace_back(make_value(backend, spec));
-  const ViewList in_views(in), out_views(out);
+  const auto out_views = views_of(out);
   const size_t bytes = op.scratch(in_views, out_views);
   if (bytes == 0) {
     op.run(backend, in_views, out_views, {});
@@ -107,25 +95,25 @@ bool wants_gradient(const AnyOp& op, std::span<const Tensor> in) {
   return false;
 }
 
-void record(const AnyOp& op, std::span<const Tensor> in, const Specs& out_specs, Tensors& out) {
-  auto node = std::make_shared<Node>();
+void record(const AnyOp& op, std::span<const Tensor> in, Outputs& out) {
+  const auto node = std::make_shared<Node>();
   node->op = op.share();
-  node->out_specs = out_specs;
   const Keep keep = op.keep();
-  const auto kept = [](uint32_t mask, size_t i, const Tensor& t) -> SavedValue {
-    if (i >= 32 || !((mask >> i) & 1u)) return {};
-    return {t.value_ptr(), t.value().storage->version()};
+  const auto past = [](const Tensor& t, uint32_t kept, size_t i) {
+    const bool keeps = i < 32 && ((kept >> i) & 1u);
+    return Past{t.spec(), keeps ? t.value_ptr() : nullptr, t.value().storage->version()};
   };
+  node->inputs.reserve(in.size());
   for (size_t i = 0; i < in.size(); ++i) {
-    node->in_specs.push_back(in[i].spec());
-    node->inputs.push_back(in[i].edge());
-    if (in[i].edge()) node->depth = std::max(node->depth, in[i].edge().node->depth + 1);
-    if (keep.inputs) node->saved_in.push_back(kept(keep.inputs, i, in[i]));
+    const Edge& edge = node->inputs.emplace_back(Node::Input{past(in[i], keep.inputs, i), in[i].edge()}).edge;
+    if (edge) node->depth = std::max(node->depth, edge.node->depth + 1);
   }
-  for (size_t i = 0; i < out.size(); ++i)
-    if (keep.outputs) node->saved_out.push_back(kept(keep.outputs, i, out[i]));
-  for (size_t i = 0; i < out.size(); ++i)
-    if (is_floating(out[i].dtype())) out[i] = Tensor(out[i].value_ptr(), {node, static_cast<uint32_t>(i)});
+  node->outputs.reserve(out.size());
+  for (size_t i = 0; i < out.size(); ++i) {
+    node->outputs.push_back(past(out[i], keep.outputs, i));
+    if (is_floating(out[i].dtype()))
+      out[i] = Tensor(std::move(out[i]).value_ptr(), {node, static_cast<uint32_t>(i)});
+  }
 }
 
 }  // namespace
@@ -134,20 +122,35 @@ void record(const AnyOp& op, std::span<const Tensor> in, const Specs& out_specs,
 bool all_finite(std::span<const Tensor> tensors);
 [[noreturn]] void throw_anomaly(const AnyOp& op, std::span<const Tensor> in);
 
-Tensors apply_op(const AnyOp& op, std::span<const Tensor> in) {
+namespace {
+
+Outputs applied(const AnyOp& op, std::span<const Tensor> in) {
   Backend& backend = common_backend(op, in);
   const Specs specs = infer_named(op, in);
   if (op.updates()) check_updates(op, in);
   // An op without inputs makes what it was told to.
   const bool watched = DetectAnomaly::active() && !in.empty() && all_finite(in);
-  Tensors out = compute(op, backend, in, specs);
+  Outputs out = compute(op, backend, in, specs);
   if (op.updates())
     for (size_t i = 0; i < in.size(); ++i)
       if (op.writes(i)) in[i].value().storage->bump_version();
   if (watched && !(all_finite(out) && (!op.updates() || all_finite(in)))) throw_anomaly(op, in);
-  if (wants_gradient(op, in)) record(op, in, specs, out);
+  if (wants_gradient(op, in)) record(op, in, out);
   if (Trace* trace = Trace::current()) trace->append(op, in, out);
   return out;
+}
+
+}  // namespace
+
+Tensors apply_op(const AnyOp& op, std::span<const Tensor> in) {
+  Outputs out = applied(op, in);
+  return {std::make_move_iterator(out.begin()), std::make_move_iterator(out.end())};
+}
+
+Tensor apply_one(const AnyOp& op, std::span<const Tensor> in) {
+  Outputs out = applied(op, in);
+  if (out.empty()) throw Error(fmt::format("{}: no output; required is one, use apply_op", op.name().name));
+  return std::move(out[0]);
 }
 
 }  // namespace varve

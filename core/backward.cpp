@@ -79,7 +79,7 @@ class Sweep {
   void add(const Edge& edge, const Tensor& gradient) {
     const auto [slot, fresh] = slots_.try_emplace(edge.node.get());
     if (fresh) {
-      slot->second.resize(edge.node->op ? edge.node->out_specs.size() : 1);
+      slot->second.resize(edge.node->outputs.size());
       queue_.push({edge.node, found_++});
     }
     Tensor& sum = slot->second[edge.index];
@@ -131,23 +131,23 @@ class Sweep {
   void descend(const std::shared_ptr<Node>& node, Tensors& dy) {
     uint32_t wants = 0;
     for (size_t i = 0; i < node->inputs.size() && i < 32; ++i)
-      if (node->inputs[i] && (!collect_ || needed_.count(node->inputs[i].node.get()))) wants |= 1u << i;
+      if (const Edge& e = node->inputs[i].edge; e && (!collect_ || needed_.count(e.node.get())))
+        wants |= 1u << i;
     const OnDevice on(
         std::find_if(dy.begin(), dy.end(), [](const Tensor& t) { return t.defined(); })->device());
     for (size_t i = 0; i < dy.size(); ++i)
-      if (!dy[i].defined() && is_floating(node->out_specs[i].dtype))
-        dy[i] = full(node->out_specs[i].shape, 0.0, node->out_specs[i].dtype);
+      if (!dy[i].defined() && is_floating(node->outputs[i].spec.dtype))
+        dy[i] = full(node->outputs[i].spec.shape, 0.0, node->outputs[i].spec.dtype);
     Tensors dx = differentiate(node, wants, dy);
     check_gradients(*node, dx);
     for (size_t i = 0; i < node->inputs.size(); ++i) {
-      if (!node->inputs[i] || i >= dx.size() || !dx[i].defined()) continue;
-      add(node->inputs[i], matched(*node, i, dx[i]));
+      const Node::Input& in = node->inputs[i];
+      if (in.edge && i < dx.size() && dx[i].defined()) add(in.edge, matched(in.spec, std::move(dx[i])));
     }
-    if (!options_.retain) {
-      node->freed = node->freed || !node->saved_in.empty() || !node->saved_out.empty();
-      node->saved_in.clear();
-      node->saved_out.clear();
-    }
+    if (options_.retain) return;
+    const auto free = [&](Past& past) { node->freed = std::exchange(past.value, nullptr) || node->freed; };
+    std::ranges::for_each(node->inputs, free);
+    std::ranges::for_each(node->outputs, free);
   }
 
   static Tensors differentiate(const std::shared_ptr<Node>& node, uint32_t wants, const Tensors& dy) {
@@ -164,15 +164,16 @@ class Sweep {
       throw ShapeError(fmt::format("backward: the derivative of {} gave {}", to_string(*node.op), found));
     };
     const bool too_few =
-        !dx.empty() && std::any_of(node.inputs.begin() +
-                                       static_cast<std::ptrdiff_t>(std::min(dx.size(), node.inputs.size())),
-                                   node.inputs.end(), [](const Edge& e) { return static_cast<bool>(e); });
+        !dx.empty() &&
+        std::any_of(
+            node.inputs.begin() + static_cast<std::ptrdiff_t>(std::min(dx.size(), node.inputs.size())),
+            node.inputs.end(), [](const Node::Input& in) { return static_cast<bool>(in.edge); });
     if (dx.size() > node.inputs.size() || too_few)
       wrong(fmt::format("{} gradients for {} inputs; required is one each, undefined where none is wanted",
                         dx.size(), node.inputs.size()));
     for (size_t i = 0; i < dx.size(); ++i) {
-      if (!node.inputs[i] || !dx[i].defined()) continue;
-      const Shape &found = dx[i].shape(), &required = node.in_specs[i].shape;
+      if (!node.inputs[i].edge || !dx[i].defined()) continue;
+      const Shape &found = dx[i].shape(), &required = node.inputs[i].spec.shape;
       bool fits = found.rank() >= required.rank();
       for (int k = 0; fits && k < required.rank(); ++k)
         fits = required[k] == found[k + found.rank() - required.rank()] || required[k] == 1;
@@ -183,10 +184,10 @@ class Sweep {
   }
 
   // Undoes broadcasting: a vjp may return the shape its output had.
-  static Tensor matched(const Node& node, size_t i, const Tensor& dx) {
-    const Spec& spec = node.in_specs[i];
-    Tensor out = dx.shape() == spec.shape ? dx : sum_to(dx, spec.shape);
-    return out.dtype() == spec.dtype ? out : cast(out, spec.dtype);
+  static Tensor matched(const Spec& spec, Tensor dx) {
+    if (dx.shape() != spec.shape) dx = sum_to(dx, spec.shape);
+    if (dx.dtype() != spec.dtype) dx = cast(dx, spec.dtype);
+    return dx;
   }
 
   // The nodes from which a target can be reached, found without recursion: in order of rising depth.
@@ -195,13 +196,13 @@ class Sweep {
     std::unordered_map<Node*, bool> seen;
     for (const auto& [node, slot] : slots_) reached.push_back(node), seen[node] = true;
     for (size_t i = 0; i < reached.size(); ++i)
-      for (const Edge& e : reached[i]->inputs)
-        if (e.node && !std::exchange(seen[e.node.get()], true)) reached.push_back(e.node.get());
+      for (const Node::Input& in : reached[i]->inputs)
+        if (in.edge && !std::exchange(seen[in.edge.node.get()], true)) reached.push_back(in.edge.node.get());
     std::sort(reached.begin(), reached.end(), [](Node* a, Node* b) { return a->depth < b->depth; });
     for (const auto& [k, t] : wanted_) needed_[k.node] = false;
     for (Node* node : reached)
-      for (const Edge& e : node->inputs)
-        if (e.node && needed_.count(e.node.get())) needed_[node] = true;
+      for (const Node::Input& in : node->inputs)
+        if (in.edge && needed_.count(in.edge.node.get())) needed_[node] = true;
   }
 
   GradOptions options_;

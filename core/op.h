@@ -25,6 +25,7 @@
 #include <variant>
 #include <vector>
 
+#include <varve/core/few.h>
 #include <varve/core/tensor.h>
 #include <varve/core/typelist.h>
 
@@ -34,7 +35,7 @@ struct OpName {
   std::string_view name;
   int version = 1;
 };
-using Specs = std::vector<Spec>;
+using Specs = Few<Spec, 3>;
 
 // For infer: unless there are `count` inputs, a ShapeError that says how many `op` was given.
 VARVE_API void require_inputs(const Specs& in, size_t count, std::string_view op);
@@ -157,9 +158,10 @@ Tensors apply_op(const T& op, std::initializer_list<Tensor> inputs) {
   return apply_op(OpOf<T>(op), std::span(inputs.begin(), inputs.size()));
 }
 // The same for an op of one output; it must have one.
+VARVE_API Tensor apply_one(const AnyOp& op, std::span<const Tensor> inputs);
 template <Op T>
 Tensor apply_one(const T& op, std::initializer_list<Tensor> inputs) {
-  return std::move(apply_op(op, inputs).at(0));
+  return apply_one(OpOf<T>(op), std::span(inputs.begin(), inputs.size()));
 }
 
 // ---- the registry: names to ops, for loading ----

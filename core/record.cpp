@@ -39,14 +39,14 @@ bool is_finite(const Tensor& t) {
 Node::~Node() {
   if (inputs.empty()) return;
   if (modes.doomed) {
-    for (Edge& e : inputs)
-      if (e.node) modes.doomed->push_back(std::move(e.node));
+    for (Input& in : inputs)
+      if (in.edge) modes.doomed->push_back(std::move(in.edge.node));
     return;
   }
   std::vector<std::shared_ptr<Node>> doomed;
   modes.doomed = &doomed;
-  for (Edge& e : inputs)
-    if (e.node) doomed.push_back(std::move(e.node));
+  for (Input& in : inputs)
+    if (in.edge) doomed.push_back(std::move(in.edge.node));
   while (!doomed.empty()) {
     const std::shared_ptr<Node> next = std::move(doomed.back());
     doomed.pop_back();
@@ -81,31 +81,33 @@ void throw_anomaly(const AnyOp& op, std::span<const Tensor> in) {
 
 namespace {
 
-const ValuePtr& checked(const Node& node, const std::vector<SavedValue>& saved, size_t i, const char* what) {
+const ValuePtr& checked(const Node& node, const Past* past, size_t i, const char* what) {
   if (node.freed)
     throw Error(fmt::format("backward: what {} kept was freed by an earlier sweep; pass retain to keep it",
                             node.op->name().name));
-  if (i >= saved.size() || !saved[i].value)
+  if (!past || !past->value)
     throw Error(
         fmt::format("{}: vjp reads {} {}, which keep() does not name", node.op->name().name, what, i));
-  const Storage& storage = *saved[i].value->storage;
-  if (storage.version() != saved[i].version)
+  const Storage& storage = *past->value->storage;
+  if (storage.version() != past->version)
     throw Error(
         fmt::format("backward: {} {} of {}{}{} was changed in place after it was used (version {}, kept {}); "
                     "change a clone, or after backward",
                     what, i, node.op->name().name, storage.label().empty() ? "" : ", ", storage.label(),
-                    storage.version(), saved[i].version));
-  return saved[i].value;
+                    storage.version(), past->version));
+  return past->value;
 }
 
 }  // namespace
 
 Tensor Saved::input(size_t i) const {
-  return Tensor(checked(*node_, node_->saved_in, i, "input"), node_->inputs[i]);
+  const Node::Input* in = i < inputs() ? &node_->inputs[i] : nullptr;
+  return Tensor(checked(*node_, in, i, "input"), in->edge);
 }
 
 Tensor Saved::output(size_t i) const {
-  return Tensor(checked(*node_, node_->saved_out, i, "output"), {node_, static_cast<uint32_t>(i)});
+  const Past* out = i < node_->outputs.size() ? &node_->outputs[i] : nullptr;
+  return Tensor(checked(*node_, out, i, "output"), {node_, static_cast<uint32_t>(i)});
 }
 
 }  // namespace varve

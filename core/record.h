@@ -11,19 +11,24 @@
 
 namespace varve {
 
-// A value kept for vjp, with the version it had.
-struct SavedValue {
+// What an input or output of an op was, its value where the vjp asked to keep it, and the version that it
+// had.
+struct Past {
+  Spec spec;
   ValuePtr value;
   uint64_t version = 0;
 };
 
 struct Node {
-  OpPtr op;                  // null for a leaf
-  uint64_t depth = 0;        // 1 + the deepest input: a topological order
-  std::vector<Edge> inputs;  // empty edges where no gradient is wanted
-  Specs in_specs, out_specs;
-  std::vector<SavedValue> saved_in, saved_out;  // empty where not kept
-  bool freed = false;                           // a sweep has released what was saved
+  struct Input : Past {
+    Edge edge;  // empty where no gradient is wanted
+  };
+
+  OpPtr op;            // null for a leaf
+  uint64_t depth = 0;  // 1 + the deepest input: a topological order
+  Few<Input, 2> inputs;
+  Few<Past, 1> outputs;
+  bool freed = false;  // a sweep has released the values
 
   // Of a leaf: its gradient, whether it takes none for now, what it is the leaf of, and all leaves that the
   // last sweep to reach it reached.
@@ -34,7 +39,7 @@ struct Node {
 
   std::vector<std::pair<uint32_t, std::function<Tensor(const Tensor&)>>> hooks;  // by output
 
-  Node() = default;
+  Node() {}  // not defaulted, which would clear it all first
   VARVE_API ~Node();
   Node(const Node&) = delete;
   Node& operator=(const Node&) = delete;
@@ -46,9 +51,9 @@ class VARVE_API Saved {
  public:
   Saved(const std::shared_ptr<Node>& node, uint32_t wanted) : node_(node), wanted_(wanted) {}
   bool wants(size_t i) const { return i >= 32 || ((wanted_ >> i) & 1u); }
-  const Spec& in_spec(size_t i) const { return node_->in_specs[i]; }
-  const Spec& out_spec(size_t i) const { return node_->out_specs[i]; }
-  size_t inputs() const { return node_->in_specs.size(); }
+  const Spec& in_spec(size_t i) const { return node_->inputs[i].spec; }
+  const Spec& out_spec(size_t i) const { return node_->outputs[i].spec; }
+  size_t inputs() const { return node_->inputs.size(); }
   Tensor input(size_t i) const;
   Tensor output(size_t i) const;
 

@@ -95,7 +95,7 @@ Tensor& Tensor::set_requires_grad(bool on) {
       throw DTypeError(
           fmt::format("set_requires_grad: dtype {}; required is a floating type", name_of(dtype())));
     edge_.node = std::make_shared<Node>();
-    edge_.node->out_specs = {spec()};
+    edge_.node->outputs = {{spec(), nullptr, 0}};
     edge_.node->value = value_;
   }
   return *this;

@@ -102,7 +102,8 @@ class VARVE_API Tensor {
     if (!value_) undefined();
     return *value_;
   }
-  const ValuePtr& value_ptr() const { return value_; }
+  const ValuePtr& value_ptr() const& { return value_; }
+  ValuePtr value_ptr() && { return std::move(value_); }
   // Where its gradient goes; empty where it requires none.
   const Edge& edge() const;
 

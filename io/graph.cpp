@@ -78,8 +78,8 @@ Specs input_specs(const Graph& graph) {
 }
 
 // What a call makes, at the places of its value numbers.
-template <class T>
-void place(const Graph::Call& call, std::vector<T> results, std::vector<T>& values) {
+template <class Results, class T>
+void place(const Graph::Call& call, Results results, std::vector<T>& values) {
   if (results.size() != call.out.size())
     throw Error(fmt::format("graph: {} made {} results; required is {}, as when it was traced",
                             to_string(*call.op), results.size(), call.out.size()));

@@ -45,7 +45,7 @@ Cuts cuts_of(const SizedGraph& sized, const Tensors& outputs, const Tensors& in)
     if (original->inputs.size() != replay->inputs.size())
       throw Error("save_model: the model does other things when called again; required is one graph");
     for (size_t i = 0; i < replay->inputs.size(); ++i)
-      compare(original->inputs[i], replay->inputs[i], call_of.at(replay), i);
+      compare(original->inputs[i].edge, replay->inputs[i].edge, call_of.at(replay), i);
   }
   return cuts;
 }

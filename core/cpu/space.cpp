@@ -5,20 +5,12 @@
 namespace varve::cpu {
 
 Space::Space(const Shape& shape, Views first, Views second) {
-  const auto add = [&](const View& v) {
-    Operand& o = operand_[count_++];
-    o.data = v.as<std::byte>();
-    o.dtype = v.dtype;
-    o.item = static_cast<int64_t>(size_of(v.dtype));
-    std::copy(v.strides.begin(), v.strides.end(), o.strides.begin());
-  };
-  for (const View& v : first) add(v);
-  for (const View& v : second) add(v);
+  for (const View& v : first) operand_.emplace_back(v);
+  for (const View& v : second) operand_.emplace_back(v);
   rank_ = shape.rank();
   total_ = numel(shape);
   std::copy(shape.begin(), shape.end(), size_.begin());
-  rank_ = merge_axes(std::span(size_).first(static_cast<size_t>(rank_)),
-                     std::span(operand_).first(static_cast<size_t>(count_)));
+  rank_ = merge_axes(std::span(size_).first(static_cast<size_t>(rank_)), std::span(operand_));
 }
 
 int64_t Space::offset(const Operand& o, int64_t index) const {

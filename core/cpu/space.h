@@ -5,6 +5,7 @@
 #include <array>
 
 #include <varve/core/cpu/kernels.h>
+#include <varve/core/few.h>
 #include <varve/core/view.h>
 
 namespace varve::cpu {
@@ -14,11 +15,16 @@ inline constexpr int64_t kChunk = 512;
 inline constexpr int kMaxOperands = 12;
 
 struct Operand {
-  std::byte* data = nullptr;
-  DType dtype = DType::f32;
-  std::array<int64_t, kMaxRank> strides{};  // elements
-  int64_t item = 4;                         // bytes
+  std::byte* data;
+  DType dtype;
+  Strides strides;
+  int64_t item;  // bytes
 
+  explicit Operand(const View& v)
+      : data(v.as<std::byte>()),
+        dtype(v.dtype),
+        strides(v.strides),
+        item(static_cast<int64_t>(size_of(v.dtype))) {}
   std::byte* at(int64_t element) const { return data + element * item; }
 };
 
@@ -31,17 +37,17 @@ class Space {
   int64_t size(int axis) const { return size_[axis]; }
   int64_t inner() const { return rank_ ? size_[rank_ - 1] : 1; }
   int64_t total() const { return total_; }
-  int operands() const { return count_; }
-  const Operand& operand(int i) const { return operand_[i]; }
+  int operands() const { return static_cast<int>(operand_.size()); }
+  const Operand& operand(int i) const { return operand_[static_cast<size_t>(i)]; }
   int64_t inner_stride(const Operand& o) const { return rank_ ? o.strides[rank_ - 1] : 1; }
   // Where element `index` (in index order) of an operand lies, in elements.
   int64_t offset(const Operand& o, int64_t index) const;
 
  private:
-  int rank_ = 0, count_ = 0;
+  int rank_ = 0;
   int64_t total_ = 1;
-  std::array<int64_t, kMaxRank> size_{};
-  std::array<Operand, kMaxOperands> operand_;
+  std::array<int64_t, kMaxRank> size_;
+  Few<Operand, kMaxOperands> operand_;
 };
 
 // Calls piece(offset, done, count) for the runs along the inner axis that make up elements first ... first +

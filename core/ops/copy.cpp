@@ -120,7 +120,7 @@ Tensors Pad::vjp(const Saved& s, const Tensors& dy) const {
 Tensor clone(const Tensor& x) { return apply_one(Clone{}, {x}); }
 Tensor contiguous(const Tensor& x) { return x.is_contiguous() ? x : clone(x); }
 Tensor cast(const Tensor& x, DType dtype) { return x.dtype() == dtype ? x : apply_one(Cast{dtype}, {x}); }
-Tensor cat(const Tensors& pieces, int64_t axis) { return std::move(apply_op(OpOf(Cat{axis}), pieces)[0]); }
+Tensor cat(const Tensors& pieces, int64_t axis) { return apply_one(OpOf(Cat{axis}), pieces); }
 
 Tensor stack(const Tensors& pieces, int64_t axis) {
   Tensors rows;

@@ -72,11 +72,11 @@ struct Elementwise {
       if constexpr (pointwise::kSlopeIsOne<F, I>) {
         dx[I] = dy;
       } else {
-        Tensors in{dy};
+        Few<Tensor, 4> in{dy};
         for (int i = 0; i < F::kAbout.inputs; ++i)
           if ((F::kAbout.slopes_read >> i) & 1u) in.push_back(s.input(i));
         if (F::kAbout.slopes_read_output) in.push_back(s.output(0));
-        dx[I] = std::move(apply_op(OpOf(Elementwise<pointwise::Slope<F, I>>{{function}}), in)[0]);
+        dx[I] = apply_one(OpOf(Elementwise<pointwise::Slope<F, I>>{{function}}), in);
       }
     }
   }

@@ -55,9 +55,8 @@ Specs infer_update(const pointwise::About& about, int outputs, const Specs& in) 
 }
 
 void run_pointwise(Backend& on, pointwise::Id fn, std::span<const double> constants, Views in, Views out) {
-  std::array<View, 8> expanded_in;
-  for (size_t i = 0; i < in.size(); ++i) expanded_in[i] = expanded(in[i], out[0].shape);
-  on.pointwise(fn, constants, Views(expanded_in.data(), in.size()), out);
+  const Few<View, 8> expanded_in(in, [&](const View& v) { return expanded(v, out[0].shape); });
+  on.pointwise(fn, constants, expanded_in, out);
 }
 
 Tensor apply_function(size_t function, const double* constants, std::initializer_list<Tensor> in) {
