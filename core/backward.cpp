@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <queue>
 #include <unordered_map>
 
 #include <varve/core/graph.h>
@@ -42,8 +41,9 @@ class Sweep {
   void run() {
     if (collect_) mark_needed();
     while (!queue_.empty()) {
-      const std::shared_ptr<Node> node = queue_.top().node;
-      queue_.pop();
+      std::pop_heap(queue_.begin(), queue_.end());
+      const std::shared_ptr<Node> node = std::move(queue_.back().node);
+      queue_.pop_back();
       auto slot = slots_.extract(node.get());
       Tensors dy = std::move(slot.mapped());
       apply_hooks(*node, dy);
@@ -76,14 +76,15 @@ class Sweep {
   };
   static Key key(const Edge& e) { return {e.node.get(), e.index}; }
 
-  void add(const Edge& edge, const Tensor& gradient) {
+  void add(const Edge& edge, Tensor gradient) {
     const auto [slot, fresh] = slots_.try_emplace(edge.node.get());
     if (fresh) {
       slot->second.resize(edge.node->outputs.size());
-      queue_.push({edge.node, found_++});
+      queue_.push_back({edge.node, found_++});
+      std::push_heap(queue_.begin(), queue_.end());
     }
     Tensor& sum = slot->second[edge.index];
-    sum = sum.defined() ? varve::add(sum, gradient) : gradient;
+    sum = sum.defined() ? varve::add(sum, gradient) : std::move(gradient);
   }
 
   static void apply_hooks(const Node& node, Tensors& dy) {
@@ -209,7 +210,7 @@ class Sweep {
   bool collect_;
   const std::shared_ptr<std::vector<std::weak_ptr<const Value>>> reached_ =
       std::make_shared<std::vector<std::weak_ptr<const Value>>>();
-  std::priority_queue<Entry> queue_;
+  std::vector<Entry> queue_;  // a heap, the deepest on top
   std::unordered_map<Node*, Tensors> slots_;
   std::unordered_map<Key, Tensor, KeyHash> wanted_;
   std::unordered_map<Node*, bool> needed_;  // true: one of its inputs is needed too

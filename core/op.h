@@ -141,7 +141,14 @@ class OpOf final : public AnyOp {
     else
       return {};
   }
-  OpPtr share() const override { return std::make_shared<const OpOf>(op_); }
+  OpPtr share() const override {
+    if constexpr (std::is_empty_v<T>) {  // they are all alike: one serves every record, uncounted
+      static const OpOf one(T{});
+      return OpPtr(OpPtr(), &one);
+    } else {
+      return std::make_shared<const OpOf>(op_);
+    }
+  }
 
  private:
   static constexpr bool kHasVjp = requires(const T& op, const Saved& s, const Tensors& dy) { op.vjp(s, dy); };

@@ -34,19 +34,21 @@ bool is_finite(const Tensor& t) {
 
 }  // namespace
 
-// A chain of a million nodes must not be destroyed by recursion: the first to go collects the others in a
-// list.
+// A chain of a million nodes must not be destroyed by recursion: the first to go collects in a list those
+// that go with it. One that others still hold is let go at once; should it be the last hold after all, it
+// adds to the list.
 Node::~Node() {
   if (inputs.empty()) return;
-  if (modes.doomed) {
-    for (Input& in : inputs)
-      if (in.edge) modes.doomed->push_back(std::move(in.edge.node));
-    return;
-  }
   std::vector<std::shared_ptr<Node>> doomed;
-  modes.doomed = &doomed;
-  for (Input& in : inputs)
-    if (in.edge) doomed.push_back(std::move(in.edge.node));
+  const bool first = !modes.doomed;
+  if (first) modes.doomed = &doomed;
+  for (Input& in : inputs) {
+    if (in.edge.node.use_count() == 1)
+      modes.doomed->push_back(std::move(in.edge.node));
+    else
+      in.edge.node.reset();
+  }
+  if (!first) return;
   while (!doomed.empty()) {
     const std::shared_ptr<Node> next = std::move(doomed.back());
     doomed.pop_back();

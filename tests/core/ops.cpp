@@ -6,6 +6,7 @@
 
 #include <varve/core/record.h>
 
+#include "tests/allocations.h"
 #include "tests/core/elements.h"
 #include "tests/core/samples.h"
 #include "tests/core/user_op.h"
@@ -188,4 +189,16 @@ TEST_CASE("a user's op may write in place") {
   p.set_requires_grad();
   CHECK_THROWS_AS(apply_op(Double{}, {p}), Error);
   CHECK_THROWS_AS(apply_op(Double{}, {expand(ones({1}), {3})}), Error);
+}
+
+TEST_CASE("an op asks for the memory of its result and of its record, and for no more") {
+  const Tensor x = full({3}, 1.5).set_requires_grad(), y = full({3}, 2.5).set_requires_grad();
+  const auto asked = [&] {
+    const int64_t before = test::allocations.count;
+    const Tensor z = x * y;
+    return test::allocations.count - before;
+  };
+  asked();
+  CHECK(asked() == 4);  // the bytes, their storage, the value that shows them, and the node
+  CHECK(no_grad(asked) == 3);
 }
