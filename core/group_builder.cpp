@@ -6,7 +6,8 @@
 namespace varve {
 namespace {
 
-constexpr int64_t kFewestRows = 64;  // of a part for which a product packs a whole matrix
+constexpr int64_t kFewestRows = 16;    // of a product's: fewer it may sum in another order
+constexpr size_t kMeeting = 16 << 10;  // bytes that could be moved while threads meet
 
 std::vector<View> views_of(const std::vector<uint32_t>& numbers, const std::vector<ValuePtr>& values) {
   std::vector<View> views;
@@ -55,6 +56,11 @@ bool GroupBuilder::add(uint32_t number, const Graph::Call& call, const RowCall& 
     if (!note(uses, call.in[i], rows.beside[i], call.op->writes(i))) return false;
   for (const uint32_t v : call.out)
     if (!note(uses, v, Beside::rows, true)) return false;
+  for (const uint32_t v : call.in) {
+    const auto use = uses_.find(value(v).storage.get());
+    const size_t bytes = value(v).spec().bytes();
+    if (use != uses_.end() && use->second.written && bytes > part_bytes_) cached_bytes_ += bytes;
+  }
   uses_ = std::move(uses);
   rows_ = rows.rows;
   on_ = on;
@@ -80,16 +86,26 @@ void GroupBuilder::measure(const Graph::Call& call, const RowCall& rows) {
   for (size_t i = 0; i < call.in.size(); ++i)
     if (call.op->writes(i)) written(call.in[i]);
   for (const uint32_t v : call.out) written(v);
-  const bool reads_whole = std::count(rows.beside.begin(), rows.beside.end(), Beside::whole) > 0;
-  packs_ = packs_ || (reads_whole && rows.terms > 1);
+  if (rows.terms == 1) return;
+  sums_ = true;
+  for (size_t i = 0; i < call.in.size(); ++i)
+    if (rows.beside[i] == Beside::whole) {
+      const Value& x = value(call.in[i]);
+      whole_bytes_ += static_cast<size_t>(x.shape[x.shape.rank() - 2] * x.shape.back()) * size_of(x.dtype);
+    }
 }
 
-RowCut GroupBuilder::cut(size_t part_bytes) const {
+// What every part reads whole must cost less than is saved: results read again in cache, if the parts are
+// small enough, and threads that meet once and not after each call.
+RowCut GroupBuilder::cut() const {
+  const size_t by_size = std::max<size_t>(written_bytes_ / part_bytes_, 1);
   const size_t by_work = work_ < 128e3 ? 1 : work_ < 256e6 ? 2 : work_ < 4e9 ? 4 : 16;
-  const auto wanted = static_cast<int64_t>(std::bit_ceil(std::max(written_bytes_ / part_bytes, by_work)));
-  const int64_t fewest = packs_ ? kFewestRows : 1;
-  const RowCut cut = cut_rows(rows_, wanted, fewest);
-  return cut.parts() > 1 || wanted == 1 ? cut : cut_rows(rows_, 2, (fewest + 1) / 2);
+  const auto pays = [&](size_t parts) {
+    return (parts - 1) * whole_bytes_ <= (parts >= by_size ? cached_bytes_ : 0) + calls_.size() * kMeeting;
+  };
+  size_t parts = std::bit_ceil(std::max(by_size, by_work));
+  while (!pays(parts)) parts /= 2;
+  return cut_rows(rows_, static_cast<int64_t>(parts), sums_ ? kFewestRows : 1);
 }
 
 }  // namespace varve

@@ -23,14 +23,16 @@ VARVE_API std::optional<RowCall> by_rows(const Graph::Call& call, const std::vec
 
 class VARVE_API GroupBuilder {
  public:
-  explicit GroupBuilder(const std::vector<ValuePtr>& values) : values_(&values) {}
+  // `part_bytes`: of results, that stay in cache.
+  GroupBuilder(const std::vector<ValuePtr>& values, size_t part_bytes)
+      : values_(&values), part_bytes_(part_bytes) {}
 
   const std::vector<uint32_t>& calls() const { return calls_; }
   bool has(uint32_t call) const;
   // Adds call number `number` after the others, if it may be done with them.
   bool add(uint32_t number, const Graph::Call& call, const RowCall& rows);
-  // Parts that keep the threads busy, and have about `part_bytes` of results each.
-  RowCut cut(size_t part_bytes) const;
+  // Parts that stay in cache, and are enough for the threads; or one, where to cut does not pay.
+  RowCut cut() const;
 
  private:
   // Of one memory. If any use writes, all must be of the same elements, cut as the rows are.
@@ -45,13 +47,16 @@ class VARVE_API GroupBuilder {
   const Value& value(uint32_t v) const { return *(*values_)[v]; }
 
   const std::vector<ValuePtr>* values_;
+  size_t part_bytes_;
   std::vector<uint32_t> calls_;
   Uses uses_;
   Shape rows_;
   const Backend* on_ = nullptr;
   size_t written_bytes_ = 0;
-  double work_ = 0;  // terms
-  bool packs_ = false;
+  size_t cached_bytes_ = 0;  // read of its own results, those that would be out of cache otherwise
+  size_t whole_bytes_ = 0;   // that each part reads whole
+  double work_ = 0;          // terms
+  bool sums_ = false;
 };
 
 }  // namespace varve

@@ -63,12 +63,12 @@ class Scheduler {
 
   // The group that begins with call c, and takes along all that reads what it writes, if it can.
   void emit_group_of(uint32_t c) {
-    GroupBuilder group(values_);
+    GroupBuilder group(values_, part_bytes_);
     if (!add(group, c)) return emit({{c}, {}});
     for (size_t i = 0; i < group.calls().size(); ++i)
       for (const uint32_t reader : readers_[group.calls()[i]])
         if (!done_[reader] && !group.has(reader)) bring(reader, group);
-    const RowCut cut = group.calls().size() > 1 ? group.cut(part_bytes_) : RowCut{};
+    const RowCut cut = group.calls().size() > 1 ? group.cut() : RowCut{};
     emit(cut.parts() > 1 ? CallGroup{group.calls(), cut} : CallGroup{{c}, {}});
   }
   void emit(CallGroup group) {
@@ -77,8 +77,8 @@ class Scheduler {
   }
   bool add(GroupBuilder& group, uint32_t c) const { return rows_[c] && group.add(c, calls_[c], *rows_[c]); }
 
-  // Adds a call to the group, if it can be, with all that must come before it: what the group can take comes
-  // along, what is small and does not wait for the group is done first.
+  // Adds a call to the group, if it can be and would not spoil it, with all that must come before it: what
+  // the group can take comes along, what is small and does not wait for the group is done first.
   void bring(uint32_t call, GroupBuilder& group) {
     GroupBuilder trial = group;
     std::vector<uint32_t> first;
@@ -88,7 +88,7 @@ class Scheduler {
       if (c == call || !is_small(c) || std::any_of(before_[c].begin(), before_[c].end(), in_group)) return;
       first.push_back(c);
     }
-    if (!trial.has(call)) return;
+    if (!trial.has(call) || (group.cut().parts() > 1 && trial.cut().parts() == 1)) return;
     for (const uint32_t c : first) emit({{c}, {}});
     group = std::move(trial);
   }
