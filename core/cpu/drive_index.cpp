@@ -24,6 +24,7 @@ void check_indices(const View& index, const IndexRange& range) {
 namespace {
 
 constexpr int64_t kTaskWork = 32768;
+constexpr int64_t kGatherWork = 8192;  // elements, of rows that lie far apart
 
 // `v` with stride 0 along `axis` and the size that `shape` has there: what lies at the axis is found by index
 // instead.
@@ -31,6 +32,11 @@ View pinned(View v, int axis, const Shape& shape) {
   v.shape[axis] = shape[axis];
   v.strides[axis] = 0;
   return v;
+}
+
+void fetch(const std::byte* data, int64_t bytes) {
+  constexpr int64_t kLine = 64, kMost = 64 * kLine;
+  for (int64_t i = 0; i < std::min(bytes, kMost); i += kLine) __builtin_prefetch(data + i);
 }
 
 template <class T>
@@ -71,20 +77,21 @@ void drive_gather(const View& in, const View& index, int axis, const View& out) 
   const int64_t size = in.shape[axis], step = in.strides[axis];
   const int64_t dx = space.inner_stride(x), di = space.inner_stride(at), dy = space.inner_stride(y);
   const auto bytes = static_cast<size_t>(x.item);
-  parallel((space.total() + kTaskWork - 1) / kTaskWork, [&](int64_t task) {
-    const int64_t first = task * kTaskWork, n = std::min(kTaskWork, space.total() - first);
+  const int64_t* const indices = index.as<const int64_t>();
+  const auto entry = [=](int64_t j) { return (j < 0 ? j + size : j) * step; };
+  parallel((space.total() + kGatherWork - 1) / kGatherWork, [&](int64_t task) {
+    const int64_t first = task * kGatherWork, n = std::min(kGatherWork, space.total() - first);
     for_each_run(space, x, first, n, [&](int64_t offset, int64_t done, int64_t count) {
-      const int64_t* where = index.as<const int64_t>() + space.offset(at, first + done);
-      const int64_t to = space.offset(y, first + done);
-      const auto from = [&](int64_t i) {
-        const int64_t j = where[i * di];
-        return x.at(offset + i * dx + (j < 0 ? j + size : j) * step);
-      };
+      const int64_t* const where = indices + space.offset(at, first + done);
+      std::byte* const to = y.at(space.offset(y, first + done));
       if (di == 0 && dx == 1 && dy == 1) {
-        std::memcpy(y.at(to), from(0), bytes * static_cast<size_t>(count));
+        if (const int64_t next = first + done + count; done + count < n)  // no hardware knows where that lies
+          fetch(x.at(space.offset(x, next) + entry(indices[space.offset(at, next)])), count * x.item);
+        std::memcpy(to, x.at(offset + entry(*where)), bytes * static_cast<size_t>(count));
         return;
       }
-      for (int64_t i = 0; i < count; ++i) std::memcpy(y.at(to + i * dy), from(i), bytes);
+      for (int64_t i = 0; i < count; ++i)
+        std::memcpy(to + i * dy * x.item, x.at(offset + i * dx + entry(where[i * di])), bytes);
     });
   });
 }
