@@ -1,6 +1,7 @@
 #include <varve/core/cpu/threads.h>
 
 #include <fmt/format.h>
+#include <pthread.h>
 #include <sched.h>
 
 #include <algorithm>
@@ -35,6 +36,7 @@ class Pool {
  public:
   // Of `count` threads, the caller's among them, or of as many as the system lets start.
   explicit Pool(int count) : spins_(count <= available_processors()) {
+    if (sched_getaffinity(0, sizeof allowed_, &allowed_) != 0) CPU_ZERO(&allowed_);
     try {
       while (size() < count) workers_.emplace_back([this] { work(); });
     } catch (const std::exception&) {  // no more threads, or no memory for one
@@ -61,6 +63,7 @@ class Pool {
     done_.store(0, std::memory_order_relaxed);
     const uint64_t job = (ticket_.load(std::memory_order_relaxed) >> 32) + 1;
     ticket_.store(job << 32 | static_cast<uint64_t>(count), std::memory_order_release);
+    keep_off_callers_processor();
     wake();
     inside_task = true;
     while (claim_one()) {
@@ -77,6 +80,19 @@ class Pool {
   static constexpr int64_t kMaxTasks = 0xffffffff;
   // Longer than the tasks of a small step: who sleeps through one is woken too late for the next.
   static constexpr auto kSpin = std::chrono::microseconds(500);
+
+  // Linux may wake a worker on the caller's own processor, where it waits its turn for as long as hundreds of
+  // milliseconds beside one that is idle: so workers that sleep are kept off it.
+  void keep_off_callers_processor() {
+    const int mine = sched_getcpu();
+    if (sleeping_.load(std::memory_order_acquire) == 0 || mine < 0 || mine == kept_off_) return;
+    cpu_set_t others = allowed_;
+    CPU_CLR(mine, &others);
+    if (CPU_COUNT(&others) < static_cast<int>(workers_.size())) return;
+    kept_off_ = mine;
+    for (std::thread& worker : workers_)
+      pthread_setaffinity_np(worker.native_handle(), sizeof others, &others);
+  }
 
   void wake() {
     wakes_.fetch_add(1, std::memory_order_release);
@@ -105,7 +121,10 @@ class Pool {
       const int seen = wakes_.load(std::memory_order_acquire);  // before stop_, or its wake might be missed
       if (stop_) return;
       if (claim_one()) continue;
-      if (!woken_while_spinning(seen)) wakes_.wait(seen, std::memory_order_acquire);
+      if (woken_while_spinning(seen)) continue;
+      ++sleeping_;
+      wakes_.wait(seen, std::memory_order_acquire);
+      --sleeping_;
     }
   }
 
@@ -128,6 +147,9 @@ class Pool {
   alignas(64) std::atomic<uint64_t> ticket_{0};
   alignas(64) std::atomic<int64_t> done_{0};
   alignas(64) std::atomic<int> wakes_{0};
+  std::atomic<int> sleeping_{0};
+  cpu_set_t allowed_;  // when the pool was made
+  int kept_off_ = -1;  // the processor that workers may not run on
   std::atomic<bool> stop_{false};
   bool spins_;
 };

@@ -2,11 +2,14 @@
 #include <dlfcn.h>
 #include <doctest/doctest.h>
 #include <pthread.h>
+#include <sched.h>
 
 #include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <climits>
 #include <string>
+#include <thread>
 
 #include <varve/core/cpu/threads.h>
 #include <varve/core/error.h>
@@ -71,4 +74,30 @@ TEST_CASE("a pool ends however soon after its start") {
   for (int i = 0; i < 500; ++i) set_threads(2 + i % 2);
   CHECK(sum_of_tasks() == 499500);
   set_threads(available_processors());
+}
+
+TEST_CASE("a worker that slept is woken on another processor than the caller's") {
+  const int processors = available_processors();
+  if (processors < 2) {
+    MESSAGE("skipped: there is one processor");
+    return;
+  }
+  set_threads(2);
+  const auto caller = std::this_thread::get_id();
+  bool kept_off = false;
+  for (int attempt = 0; attempt < 100 && !kept_off; ++attempt) {
+    std::this_thread::sleep_for(
+        std::chrono::milliseconds(20));  // workers spin for less; on a busy machine, more
+    std::atomic<int> anywhere{0}, helped{0};
+    cpu::parallel(200, [&](int64_t) {
+      if (std::this_thread::get_id() == caller)
+        return std::this_thread::sleep_for(std::chrono::microseconds(100));  // leaves some to the worker
+      cpu_set_t mine;
+      sched_getaffinity(0, sizeof mine, &mine);
+      ++helped;
+      anywhere += CPU_COUNT(&mine) >= processors;
+    });
+    kept_off = helped > 0 && anywhere == 0;
+  }
+  CHECK(kept_off);
 }
