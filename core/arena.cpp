@@ -7,7 +7,8 @@ namespace varve {
 
 void Arena::use(uint32_t block, size_t bytes, size_t time) {
   constexpr size_t kLine = 64;
-  Block& b = blocks_.try_emplace(block, Block{(bytes + kLine - 1) / kLine * kLine, time, time}).first->second;
+  const size_t lines = std::max<size_t>(1, (bytes + kLine - 1) / kLine);  // what is empty has a place, too
+  Block& b = blocks_.try_emplace(block, Block{lines * kLine, time, time}).first->second;
   b.first = std::min(b.first, time);
   b.last = std::max(b.last, time);
 }

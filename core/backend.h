@@ -55,6 +55,7 @@ constexpr bool has_targets(RowFn fn) {  // as input 1
 // uniform in [0, 1); normal with mean 0 and variance 1; dropout: 0 with probability p, else 1 / (1 - p).
 enum class RandomFn : uint8_t { uniform, normal, dropout };
 inline constexpr size_t kRandomFns = 3;
+inline constexpr int64_t kFewestInProduct = 16;
 
 // Work that a device keeps, to be started again as one.
 class VARVE_API Recording {
@@ -89,7 +90,8 @@ class VARVE_API Backend {
   // in[0] and out[0] have last stride 1, dtype f32, f64, i64 or u64 (softmax and cross_entropy: f32 or f64).
   virtual void rows(RowFn fn, Views in, Views out) = 0;
   // out[..., i, j] = sum over p of a[..., i, p] b[..., p, j]; ranks and leading sizes equal; f32 or f64; each
-  // of a, b has a unit stride among its last two; out is contiguous.
+  // of a, b has a unit stride among its last two; out is contiguous. Rows and columns of a product have the
+  // bits that they have in a larger one, unless they are fewer than kFewestInProduct.
   virtual void matmul(const View& a, const View& b, const View& out) = 0;
   // out[i.., j, k..] = in[i.., index[i.., j, k..], k..] along `axis`; index is i64 and has out's shape.
   // Negative indices count from the end; an Error names the first one out of range.
@@ -103,8 +105,8 @@ class VARVE_API Backend {
   // Where calls that go row by row had better be done together, a part of the rows at a time: about how many
   // bytes of results a part should have, to stay in cache; 0 where each had better be done whole.
   virtual size_t part_bytes() const { return 0; }
-  // part(i, room) for each i < count, several at once; room is at least `bytes` that nobody else has till
-  // then.
+  // part(i, room) for each i < count, several at once; room is at least `bytes` that nobody else has
+  // meanwhile.
   virtual void run_parts(int64_t count, size_t bytes, const std::function<void(int64_t, std::byte*)>& part);
 
   // What `work` asks of this device on this thread, kept and not done; it must leave the memory it uses where

@@ -22,7 +22,10 @@ class Few {
   template <class Items, class F>
   Few(const Items& items, F&& f) : Few() {
     reserve(std::size(items));
-    for (const auto& item : items) ::new (static_cast<void*>(data_ + size_++)) T(f(item));
+    for (const auto& item : items) {
+      ::new (static_cast<void*>(data_ + size_)) T(f(item));
+      ++size_;
+    }
   }
   Few(const Few& o) : Few() { append(o); }
   Few(Few&& o) noexcept { take(o); }
@@ -54,8 +57,9 @@ class Few {
   void push_back(T value) { emplace_back(std::move(value)); }
   template <class... Args>
   T& emplace_back(Args&&... args) {
-    if (size_ == room_) reserve(2 * room_);
-    return *std::construct_at(data_ + size_++, std::forward<Args>(args)...);
+    if (size_ == room_) reserve(2 * room_);  // args may not lie in the list
+    std::construct_at(data_ + size_, std::forward<Args>(args)...);
+    return data_[size_++];
   }
   void reserve(size_t room) {
     if (room <= room_) return;

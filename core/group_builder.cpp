@@ -6,7 +6,6 @@
 namespace varve {
 namespace {
 
-constexpr int64_t kFewestRows = 16;    // of a product's: fewer it may sum in another order
 constexpr size_t kMeeting = 16 << 10;  // bytes that could be moved while threads meet
 
 std::vector<View> views_of(const std::vector<uint32_t>& numbers, const std::vector<ValuePtr>& values) {
@@ -51,6 +50,8 @@ bool GroupBuilder::add(uint32_t number, const Graph::Call& call, const RowCall& 
   const Backend* const on = &value(call.out.empty() ? call.in[0] : call.out[0]).storage->backend();
   if (calls_.size() == kMostGroupCalls || (!calls_.empty() && (rows.rows != rows_ || on != on_)))
     return false;
+  const bool updates = updates_ || call.op->updates(), refuses = refuses_ || call.op->refuses();
+  if (updates && refuses) return false;  // a part might be changed before another refuses
   Uses uses = uses_;
   for (size_t i = 0; i < call.in.size(); ++i)
     if (!note(uses, call.in[i], rows.beside[i], call.op->writes(i))) return false;
@@ -62,6 +63,7 @@ bool GroupBuilder::add(uint32_t number, const Graph::Call& call, const RowCall& 
     if (use != uses_.end() && use->second.written && bytes > part_bytes_) cached_bytes_ += bytes;
   }
   uses_ = std::move(uses);
+  updates_ = updates, refuses_ = refuses;
   rows_ = rows.rows;
   on_ = on;
   calls_.push_back(number);
@@ -91,7 +93,10 @@ void GroupBuilder::measure(const Graph::Call& call, const RowCall& rows) {
   for (size_t i = 0; i < call.in.size(); ++i)
     if (rows.beside[i] == Beside::whole) {
       const Value& x = value(call.in[i]);
-      whole_bytes_ += static_cast<size_t>(x.shape[x.shape.rank() - 2] * x.shape.back()) * size_of(x.dtype);
+      int64_t elements = 1;
+      for (int axis = std::max(0, x.shape.rank() - 2); axis < x.shape.rank(); ++axis)
+        elements *= x.shape[axis];
+      whole_bytes_ += static_cast<size_t>(elements) * size_of(x.dtype);
     }
 }
 
@@ -105,7 +110,7 @@ RowCut GroupBuilder::cut() const {
   };
   size_t parts = std::bit_ceil(std::max(by_size, by_work));
   while (!pays(parts)) parts /= 2;
-  return cut_rows(rows_, static_cast<int64_t>(parts), sums_ ? kFewestRows : 1);
+  return cut_rows(rows_, static_cast<int64_t>(parts), sums_ ? kFewestInProduct : 1);
 }
 
 }  // namespace varve

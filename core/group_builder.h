@@ -29,6 +29,7 @@ class VARVE_API GroupBuilder {
 
   const std::vector<uint32_t>& calls() const { return calls_; }
   bool has(uint32_t call) const;
+  size_t written_bytes() const { return written_bytes_; }
   // Adds call number `number` after the others, if it may be done with them.
   bool add(uint32_t number, const Graph::Call& call, const RowCall& rows);
   // Parts that stay in cache, and are enough for the threads; or one, where to cut does not pay.
@@ -56,7 +57,7 @@ class VARVE_API GroupBuilder {
   size_t cached_bytes_ = 0;  // read of its own results, those that would be out of cache otherwise
   size_t whole_bytes_ = 0;   // that each part reads whole
   double work_ = 0;          // terms
-  bool sums_ = false;
+  bool sums_ = false, updates_ = false, refuses_ = false;
 };
 
 }  // namespace varve

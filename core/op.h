@@ -10,6 +10,7 @@
 //   std::optional<View> alias(const View& in) const;       optional: the output as a view of input 0, without a kernel
 //   size_t scratch(Views in, Views out) const;             optional: bytes run needs beside its outputs
 //   std::optional<RowUse> rows(Views in, Views out) const; optional: that run may be done for some rows of the output alone
+//   static constexpr bool refuses = true;                  optional: run may throw for what it reads, an index out of range
 //   static constexpr uint32_t updates = 0b1;               optional: bit i: run writes input i in place
 //   Keep keep() const;                                     optional: what vjp reads
 //   Tensors vjp(const Saved& s, const Tensors& dy) const;  optional: gradients, made of ops; absent: no gradient
@@ -71,6 +72,7 @@ class VARVE_API AnyOp {
   virtual size_t scratch(Views in, Views out) const = 0;
   virtual void run(Backend& on, Views in, Views out, const View& scratch) const = 0;
   virtual std::optional<RowUse> rows(Views in, Views out) const = 0;
+  virtual bool refuses() const = 0;
   virtual uint32_t updates() const = 0;
   bool writes(size_t i) const { return i < 32 && ((updates() >> i) & 1u); }
   virtual bool differentiable() const = 0;
@@ -122,6 +124,9 @@ class OpOf final : public AnyOp {
     else
       return std::nullopt;
   }
+  bool refuses() const override {
+    return requires { requires T::refuses; };
+  }
   uint32_t updates() const override {
     if constexpr (requires { T::updates; })
       return T::updates;
@@ -143,7 +148,7 @@ class OpOf final : public AnyOp {
   }
   OpPtr share() const override {
     if constexpr (std::is_empty_v<T>) {  // they are all alike: one serves every record, uncounted
-      static const OpOf one(T{});
+      static const OpOf one(op_);
       return OpPtr(OpPtr(), &one);
     } else {
       return std::make_shared<const OpOf>(op_);

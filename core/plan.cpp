@@ -53,7 +53,8 @@ Plan::Sharing Plan::sharing_of(std::span<const Tensor> inputs, size_t i) const {
   size_t first = 0;
   while (first < i && (inputs[first].value().storage.get() != own || !(written || is_written(first))))
     ++first;
-  return {outside ? own : nullptr, first};
+  const int64_t offset = inputs[i].value().offset;
+  return {outside ? own : nullptr, first, outside ? offset : offset - inputs[first].value().offset};
 }
 
 bool Plan::InputKind::is_of(const Tensor& t) const {

@@ -64,10 +64,12 @@ class VARVE_API Plan {
         : spec(t.spec()), strides(t.strides()), leaf(grad_enabled() ? t.edge().node : nullptr) {}
     bool is_of(const Tensor& t) const;
   };
-  // Which memory an input shares with what a replay writes: null and the input itself, if none.
+  // Which memory an input shares with what a replay writes: null and the input itself, if none; and where in
+  // it the input lies.
   struct Sharing {
     const Storage* outside = nullptr;
-    size_t input = 0;  // the first such, before it
+    size_t input = 0;    // the first such, before it
+    int64_t offset = 0;  // in the storage, or from that input
     bool operator==(const Sharing&) const = default;
   };
   Sharing sharing_of(std::span<const Tensor> inputs, size_t i) const;

@@ -6,7 +6,8 @@
 namespace varve {
 namespace {
 
-constexpr size_t kMostMoved = 64 << 10;  // bytes of what is computed earlier than traced
+constexpr size_t kMostMoved = 64 << 10;  // bytes of a call's results for it to be moved ahead of a group
+constexpr size_t kMostEarly = 4 << 20;   // bytes of a group's results that may wait, and half of all it has
 
 class Scheduler {
  public:
@@ -27,6 +28,7 @@ class Scheduler {
       std::vector<uint32_t> writer, readers;  // the last to write, and who has read since
     };
     std::map<const Storage*, Last> last;
+    std::vector<uint32_t> refusing;
     before_.resize(calls_.size());
     readers_.resize(calls_.size());
     rows_.resize(calls_.size());
@@ -53,6 +55,8 @@ class Scheduler {
       };
       for (size_t i = 0; i < call.in.size(); ++i)
         if (call.op->writes(i)) write(call.in[i]);
+      if (call.op->updates()) follow(refusing);  // nothing is changed before it is sure to be
+      if (call.op->refuses()) refusing.push_back(c);
       for (const uint32_t v : call.out) write(v);
     }
   }
@@ -89,6 +93,7 @@ class Scheduler {
       first.push_back(c);
     }
     if (!trial.has(call) || (group.cut().parts() > 1 && trial.cut().parts() == 1)) return;
+    if (early_bytes(trial) > trial.written_bytes() / 2 + kMostEarly) return;
     for (const uint32_t c : first) emit({{c}, {}});
     group = std::move(trial);
   }
@@ -104,6 +109,19 @@ class Scheduler {
         }
     std::sort(found.begin(), found.end());
     return found;
+  }
+
+  // Of results that are computed before their turn, and wait for calls outside the group.
+  size_t early_bytes(const GroupBuilder& group) const {
+    uint32_t turn = group.calls()[0];
+    while (turn < calls_.size() && (done_[turn] || group.has(turn))) ++turn;
+    size_t bytes = 0;
+    for (const uint32_t c : group.calls()) {
+      const auto waits = [&](uint32_t reader) { return !group.has(reader); };
+      if (c < turn || std::none_of(readers_[c].begin(), readers_[c].end(), waits)) continue;
+      for (const uint32_t v : calls_[c].out) bytes += values_[v]->spec().bytes();
+    }
+    return bytes;
   }
 
   bool is_small(uint32_t c) const {

@@ -33,6 +33,7 @@ class OpaqueOp final : public AnyOp {
   size_t scratch(Views, Views) const override { return 0; }
   std::optional<RowUse> rows(Views, Views) const override { return std::nullopt; }
   void run(Backend&, Views, Views, const View&) const override { throw Error(reason_); }
+  bool refuses() const override { return true; }
   uint32_t updates() const override { return 0; }
   bool differentiable() const override { return false; }
   Keep keep() const override { return {}; }

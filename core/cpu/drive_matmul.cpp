@@ -39,8 +39,12 @@ Tiles tiles_for(int64_t m, int64_t n, int64_t k) {
   Tiles t{};
   t.rows = std::min(m, round_up((m + down - 1) / down, 8));
   t.columns = std::min(n, round_up((n + across - 1) / across, 16));
-  t.down = (m + t.rows - 1) / t.rows;
-  t.across = (n + t.columns - 1) / t.columns;
+  // The last tile takes along what is too little for a tile.
+  const auto count = [](int64_t size, int64_t step) {
+    return std::max<int64_t>(1, (size + step - kFewestInProduct) / step);
+  };
+  t.down = count(m, t.rows);
+  t.across = count(n, t.columns);
   return t;
 }
 
@@ -79,8 +83,9 @@ void drive_matmul(const View& a, const View& b, const View& out) {
   };
   parallel(batch.total() * tiles.count(), [&](int64_t task) {
     const int64_t index = task / tiles.count(), tile = task % tiles.count();
-    const int64_t i = tile / tiles.across * tiles.rows, j = tile % tiles.across * tiles.columns;
-    const int64_t height = std::min(tiles.rows, m - i), width = std::min(tiles.columns, n - j);
+    const int64_t row = tile / tiles.across, column = tile % tiles.across;
+    const int64_t i = row * tiles.rows, height = row == tiles.down - 1 ? m - i : tiles.rows;
+    const int64_t j = column * tiles.columns, width = column == tiles.across - 1 ? n - j : tiles.columns;
     const Matrix y = matrix(2, out, index);
     gemm.run(height, width, k, matrix(0, a, index).operand(i, 0, height, k),
              matrix(1, b, index).operand(0, j, k, width), y.at(i, j), std::max<int64_t>(y.rows, 1),

@@ -60,6 +60,7 @@ class Pool {
     }
     task_ = &task;
     error_ = nullptr;
+    failed_ = kMaxTasks;
     done_.store(0, std::memory_order_relaxed);
     const uint64_t job = (ticket_.load(std::memory_order_relaxed) >> 32) + 1;
     ticket_.store(job << 32 | static_cast<uint64_t>(count), std::memory_order_release);
@@ -107,7 +108,8 @@ class Pool {
         (*task_)(static_cast<int64_t>((ticket & 0xffffffff) - 1));
       } catch (...) {  // out of memory, say: the caller's thread hears of it
         const std::lock_guard lock(error_mutex_);
-        if (!error_) error_ = std::current_exception();
+        if (!error_ || (ticket & 0xffffffff) < failed_) error_ = std::current_exception();
+        failed_ = std::min(failed_, ticket & 0xffffffff);
       }
       done_.fetch_add(1, std::memory_order_release);
       return true;
@@ -143,7 +145,8 @@ class Pool {
   std::mutex busy_;
   const cpu::TaskRef* task_ = nullptr;
   std::mutex error_mutex_;
-  std::exception_ptr error_;  // the first of this job
+  std::exception_ptr error_;  // of this job's first task that failed
+  uint64_t failed_ = 0;       // which: one more than its number
   alignas(64) std::atomic<uint64_t> ticket_{0};
   alignas(64) std::atomic<int64_t> done_{0};
   alignas(64) std::atomic<int> wakes_{0};

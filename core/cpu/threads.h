@@ -32,9 +32,9 @@ class TaskRef {
   void (*call_)(const void*, int64_t);
 };
 
-// Runs task(0) ... task(count - 1), each once, in any order, and returns when all are done; the first
-// thing a task threw is thrown again here. A caller that finds the pool busy, and a task itself, runs its
-// tasks alone.
+// Runs task(0) ... task(count - 1), each once, in any order, and returns when all are done; what the
+// first of the tasks that threw did throw is thrown again here. A caller that finds the pool busy, and a task
+// itself, runs its tasks alone.
 VARVE_API void parallel(int64_t count, TaskRef task);
 
 // Whether parallel would run tasks on this thread alone.

@@ -8,6 +8,7 @@ namespace varve {
 // y[i.., j, k..] = x[i.., index[i.., j, k..], k..] along axis; the other sizes broadcast.
 struct Gather {
   static constexpr OpName name{"gather", 1};
+  static constexpr bool refuses = true;
   int64_t axis = 0;
   static void fields(auto& self, auto&& field) { field("axis", self.axis); }
   VARVE_API Specs infer(const Specs& in) const;
@@ -20,6 +21,7 @@ struct Gather {
 // y = base, then y[i.., index[i.., j, k..], k..] += x[i.., j, k..]; index broadcasts to x.
 struct ScatterAdd {
   static constexpr OpName name{"scatter_add", 1};
+  static constexpr bool refuses = true;
   int64_t axis = 0;
   static void fields(auto& self, auto&& field) { field("axis", self.axis); }
   VARVE_API Specs infer(const Specs& in) const;

@@ -65,7 +65,8 @@ template <Element T>
 Tensor tensor(std::initializer_list<T> values, const Shape& shape) {
   return from_span(std::span<const T>(values.begin(), values.size()), shape);
 }
-// The caller's memory itself: it must outlive every tensor that shares it, or be kept by `owner`.
+// The caller's memory itself: it must outlive every tensor that shares it, or be kept by `owner`. Borrowed
+// twice it counts as two memories, for compile too: where one is written, take views of one tensor instead.
 template <Element T>
 Tensor borrow(std::span<T> values, const Shape& shape, std::shared_ptr<const void> owner = nullptr) {
   return detail::borrow_bytes(values.data(), values.size(), dtype_of<T>, shape, std::move(owner));

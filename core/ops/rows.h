@@ -45,6 +45,7 @@ using SortDescending = RowOp<RowFn::sort_descending>;
 // classes - 1.
 struct CrossEntropy {
   static constexpr OpName name{"cross_entropy", 1};
+  static constexpr bool refuses = true;
   VARVE_API Specs infer(const Specs& in) const;
   size_t scratch(Views in, Views) const { return detail::row_scratch(in); }
   void run(Backend& on, Views in, Views out, const View& scratch) const {
@@ -57,6 +58,7 @@ struct CrossEntropy {
 // Its derivative by x, of x, targets and dy [...]: dy (softmax(x) - one_hot(target)).
 struct CrossEntropySlope {
   static constexpr OpName name{"cross_entropy_slope", 1};
+  static constexpr bool refuses = true;
   VARVE_API Specs infer(const Specs& in) const;
   size_t scratch(Views in, Views) const { return detail::row_scratch(in); }
   void run(Backend& on, Views in, Views out, const View& scratch) const {

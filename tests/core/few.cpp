@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <random>
+#include <stdexcept>
 #include <vector>
 
 using namespace varve;
@@ -71,4 +72,12 @@ TEST_CASE("a list can be made of a function of each item, and stays in place whi
   const auto* place = reinterpret_cast<const std::byte*>(&squares);
   const auto* first = reinterpret_cast<const std::byte*>(squares.begin());
   CHECK((first >= place && first < place + sizeof squares));
+}
+
+TEST_CASE("an element that cannot be made leaves those before it, each destroyed once") {
+  const Held held = std::make_shared<int>(7);
+  const std::vector<int> items{0, 1, 2, 3, 4};
+  const auto make = [&](int i) { return i < 3 ? held : throw std::runtime_error("no"); };
+  CHECK_THROWS_AS((List(items, make)), std::runtime_error);
+  CHECK(held.use_count() == 1);
 }

@@ -6,6 +6,7 @@
 #include <limits>
 #include <utility>
 
+#include <varve/core/cpu/threads.h>
 #include <varve/core/ops/copy.h>
 #include <varve/core/ops/make.h>
 #include <varve/core/ops/matmul.h>
@@ -87,6 +88,21 @@ TEST_CASE_TEMPLATE("how factors lie, and how many rows are asked for at a time, 
     for (const int64_t rows : {16, 17, 31})
       CHECK(identical(slice(y, 0, 1, 1 + rows), matmul(slice(a, 0, 1, 1 + rows), b)));
   }
+}
+
+TEST_CASE("threads change no bit of a product, whatever tiles it is cut into") {
+  const Generator draws(3);
+  const int before = threads();
+  const int64_t sizes[][3] = {{129, 1500, 1500}, {131, 700, 3000}, {257, 561, 2100}};
+  for (const auto& [m, n, k] : sizes) {
+    CAPTURE(m);
+    const Tensor a = randn({m, k}, DType::f32, draws), b = randn({n, k}, DType::f32, draws);
+    set_threads(1);
+    const Tensor alone = matmul(a, b, false, true);
+    set_threads(3);
+    CHECK(identical(alone, matmul(a, b, false, true)));
+  }
+  set_threads(before);
 }
 
 TEST_CASE("long sums are cut into blocks, so that ones add up, whatever the rows and columns") {

@@ -114,3 +114,56 @@ TEST_CASE("programs drawn at random give the same bits, planned and not") {
   }
   CHECK(grouped > 1000);
 }
+
+TEST_CASE("an input that lies elsewhere in what a plan writes is traced anew") {
+  const Tensor base = full({1 + 2 * 4096, 256}, 1.5), state = slice(base, 0, 0, 4096);
+  auto plan = compile([&](const Tensor& x) -> Tensor {
+    const NoGrad guard;
+    const Tensor t = tanh(x) * 0.5;
+    apply_op(Assign{}, {state, t + 1.0});
+    return t;
+  });
+  for (const int64_t at : {0, 1, 1000}) {
+    const Tensor x = slice(base, 0, at, at + 4096), expected = tanh(x) * 0.5;
+    CHECK(identical(plan(x), expected));
+    CHECK(identical(state, expected + 1.0));
+  }
+  CHECK(plan.plans().size() == 3);
+}
+
+TEST_CASE("an empty batch has a plan") {
+  auto plan = compile([](const Tensor& x) { return tanh(x * 2.0) + 1.0; });
+  for (int call = 0; call < 2; ++call) CHECK(plan(zeros({0, 4})).shape() == Shape{0, 4});
+}
+
+TEST_CASE("what refuses its input does so before anything is changed, and names the first") {
+  const Tensor table = ones({1000, 512}), state = zeros({8192, 512});
+  auto plan = compile([&](const Tensor& index) -> Tensor {
+    const NoGrad guard;
+    const Tensor y = tanh(index_select(table, 0, index));
+    apply_op(Assign{}, {state, y * 2.0});
+    return y;
+  });
+  const Tensor good = zeros({8192}, DType::i64), bad = zeros({8192}, DType::i64);
+  plan(good);
+  const Tensor before = clone(state);
+  bad.mutable_data<int64_t>()[4000] = 5000;
+  bad.mutable_data<int64_t>()[6000] = 6000;
+  for (int call = 0; call < 20; ++call) {
+    CHECK_THROWS_WITH_AS(plan(bad), doctest::Contains("index 5000"), ShapeError);
+    CHECK(identical(state, before));
+  }
+  CHECK(identical(plan(good), tanh(ones({8192, 512}))));
+}
+
+TEST_CASE("not all that reads a result is computed with it") {
+  const Tensor x = ones({2048, 512});  // 4 MiB
+  auto plan = compile([&](const Tensor& in) {
+    const Tensor h = tanh(in);
+    Tensor total = zeros({512});
+    for (int i = 1; i <= 50; ++i) total = total + sum(h * static_cast<double>(i), {0});
+    return total;
+  });
+  plan(x);
+  CHECK(plan.plans()[0]->arena_bytes() < 10 * x.spec().bytes());
+}
