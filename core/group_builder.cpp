@@ -4,7 +4,6 @@
 #include <bit>
 
 namespace varve {
-namespace {
 
 constexpr size_t kMeeting = 16 << 10;  // bytes that could be moved while threads meet
 
@@ -14,7 +13,10 @@ std::vector<View> views_of(const std::vector<uint32_t>& numbers, const std::vect
   return views;
 }
 
-}  // namespace
+bool is_view(const Graph::Call& call, const std::vector<ValuePtr>& values) {
+  return call.out.size() == 1 && !call.in.empty() &&
+         values[call.out[0]]->storage == values[call.in[0]]->storage;
+}
 
 std::optional<RowCall> by_rows(const Graph::Call& call, const std::vector<ValuePtr>& values) {
   if (call.in.size() + call.out.size() > kMostRowViews) return std::nullopt;
@@ -73,11 +75,10 @@ bool GroupBuilder::add(uint32_t number, const Graph::Call& call, const RowCall& 
 
 bool GroupBuilder::note(Uses& uses, uint32_t v, Beside beside, bool writes) const {
   const Value& now = value(v);
-  const bool by_rows = beside == Beside::rows;
-  Use& use = uses.try_emplace(now.storage.get(), Use{&now, by_rows, writes}).first->second;
-  use.by_rows = use.by_rows && by_rows && same_view(*use.value, now);
+  Use& use = uses.try_emplace(now.storage.get(), Use{&now, true, writes}).first->second;
+  use.alike = use.alike && beside == Beside::rows && same_view(*use.value, now);
   use.written = use.written || writes;
-  return use.by_rows || !use.written;
+  return use.alike || !use.written;
 }
 
 void GroupBuilder::measure(const Graph::Call& call, const RowCall& rows) {

@@ -12,6 +12,11 @@ namespace varve {
 inline constexpr size_t kMostRowViews = 16;  // inputs and outputs of a call that is done with others
 inline constexpr size_t kMostGroupCalls = 64;
 
+VARVE_API std::vector<View> views_of(const std::vector<uint32_t>& numbers,
+                                     const std::vector<ValuePtr>& values);
+// Whether all that a call gives is a view of its first input.
+VARVE_API bool is_view(const Graph::Call& call, const std::vector<ValuePtr>& values);
+
 // How a call may be done for some rows of its result: out[0], or what it updates first.
 struct RowCall {
   Shape rows;                  // sizes of the result's axes but the last
@@ -39,7 +44,7 @@ class VARVE_API GroupBuilder {
   // Of one memory. If any use writes, all must be of the same elements, cut as the rows are.
   struct Use {
     const Value* value;
-    bool by_rows, written;
+    bool alike, written;
   };
   using Uses = std::map<const Storage*, Use>;
 

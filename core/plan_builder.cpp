@@ -74,7 +74,8 @@ void Plan::Builder::fold_constants() {
     const auto can_be = [&](uint32_t v) {
       return !outside_[root_[v]] && !changed[root_[v]] && values_[v]->spec().bytes() <= kMostFolded;
     };
-    if (is_alias(call) || call.op->updates() || !std::all_of(call.in.begin(), call.in.end(), is_constant) ||
+    if (is_view(call, values_) || call.op->updates() ||
+        !std::all_of(call.in.begin(), call.in.end(), is_constant) ||
         !std::all_of(call.out.begin(), call.out.end(), can_be))
       return false;
     for (uint32_t v : call.out) constant[v] = true;
@@ -129,22 +130,12 @@ void Plan::Builder::lay_out() {
           }
           check_device(values_[root]->storage->backend());
         }
-      const size_t scratch = call.op->scratch(views_of(call.in), views_of(call.out));
+      const size_t scratch = call.op->scratch(views_of(call.in, values_), views_of(call.out, values_));
       if (scratch == 0) continue;
       arena_.use(scratch_of(c), scratch, g);
       check_device(backend_of(call));
     }
   if (const size_t total = arena_.lay_out()) plan_.arena_ = std::make_shared<Storage>(*backend_, total);
-}
-
-bool Plan::Builder::is_alias(const Graph::Call& call) const {
-  return call.out.size() == 1 && !call.in.empty() && root_[call.out[0]] != call.out[0];
-}
-
-std::vector<View> Plan::Builder::views_of(const std::vector<uint32_t>& numbers) const {
-  std::vector<View> views;
-  for (uint32_t n : numbers) views.push_back(values_[n]->view());
-  return views;
 }
 
 // All that lies in the arena is on one device.

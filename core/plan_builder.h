@@ -32,8 +32,6 @@ class Plan::Builder {
   void add_view(uint32_t value, Beside beside, const Arena& room);
   void note_written(const Graph::Call& call);
 
-  bool is_alias(const Graph::Call& call) const;
-  std::vector<View> views_of(const std::vector<uint32_t>& numbers) const;
   void check_device(Backend& its);
   Backend& backend_of(const Graph::Call& call) const;
   uint32_t scratch_of(uint32_t call) const { return static_cast<uint32_t>(values_.size()) + call; }

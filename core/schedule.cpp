@@ -35,7 +35,7 @@ class Scheduler {
     done_.resize(calls_.size());
     for (uint32_t c = 0; c < calls_.size(); ++c) {
       const Graph::Call& call = calls_[c];
-      done_[c] = is_view(call);
+      done_[c] = is_view(call, values_);
       if (done_[c]) continue;
       if (part_bytes_ > 0) rows_[c] = by_rows(call, values_);
       const auto follow = [&](const std::vector<uint32_t>& others) {
@@ -59,9 +59,6 @@ class Scheduler {
       if (call.op->refuses()) refusing.push_back(c);
       for (const uint32_t v : call.out) write(v);
     }
-  }
-  bool is_view(const Graph::Call& call) const {
-    return call.out.size() == 1 && !call.in.empty() && memory(call.out[0]) == memory(call.in[0]);
   }
   const Storage* memory(uint32_t v) const { return values_[v]->storage.get(); }
 
