@@ -78,7 +78,8 @@ TEST_CASE_TEMPLATE("how factors lie, and how many rows are asked for at a time, 
   const Generator draws(2);
   constexpr DType dtype = dtype_of<T>;
   const int64_t sizes[][3] = {{64, 48, 30}, {100, 530, 300}, {260, 17, 70}, {33, 200, 600}};
-  for (const auto& [m, n, k] : sizes) {
+  for (const auto& size : sizes) {
+    const int64_t m = size[0], n = size[1], k = size[2];
     CAPTURE(m);
     const Tensor a = randn({m, k}, dtype, draws), b = randn({k, n}, dtype, draws), y = matmul(a, b);
     const Tensor turned_a = contiguous(transpose(a, 0, 1)), turned_b = contiguous(transpose(b, 0, 1));
@@ -94,7 +95,8 @@ TEST_CASE("threads change no bit of a product, whatever tiles it is cut into") {
   const Generator draws(3);
   const int before = threads();
   const int64_t sizes[][3] = {{129, 1500, 1500}, {131, 700, 3000}, {257, 561, 2100}};
-  for (const auto& [m, n, k] : sizes) {
+  for (const auto& size : sizes) {
+    const int64_t m = size[0], n = size[1], k = size[2];
     CAPTURE(m);
     const Tensor a = randn({m, k}, DType::f32, draws), b = randn({n, k}, DType::f32, draws);
     set_threads(1);
