@@ -86,7 +86,9 @@ class Scheduler {
     const auto in_group = [&](uint32_t c) { return trial.has(c); };
     for (const uint32_t c : waiting_for(call, group)) {
       if (add(trial, c)) continue;
-      if (c == call || !is_small(c) || std::any_of(before_[c].begin(), before_[c].end(), in_group)) return;
+      if (c == call || result_bytes(c) > kMostMoved ||
+          std::any_of(before_[c].begin(), before_[c].end(), in_group))
+        return;
       first.push_back(c);
     }
     if (!trial.has(call) || (group.cut().parts() > 1 && trial.cut().parts() == 1)) return;
@@ -116,15 +118,14 @@ class Scheduler {
     for (const uint32_t c : group.calls()) {
       const auto waits = [&](uint32_t reader) { return !group.has(reader); };
       if (c < turn || std::none_of(readers_[c].begin(), readers_[c].end(), waits)) continue;
-      for (const uint32_t v : calls_[c].out) bytes += values_[v]->spec().bytes();
+      bytes += result_bytes(c);
     }
     return bytes;
   }
-
-  bool is_small(uint32_t c) const {
+  size_t result_bytes(uint32_t c) const {
     size_t bytes = 0;
     for (const uint32_t v : calls_[c].out) bytes += values_[v]->spec().bytes();
-    return bytes <= kMostMoved;
+    return bytes;
   }
 
   const std::vector<Graph::Call>& calls_;
