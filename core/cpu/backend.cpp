@@ -1,20 +1,25 @@
 // The CPU backend: memory, and the drivers behind the interface.
 #include <fmt/format.h>
-#include <sys/mman.h>
 
 #include <cstdlib>
 #include <cstring>
 #include <new>
 
 #include <varve/core/cpu/drivers.h>
+#include <varve/core/cpu/large_blocks.h>
 #include <varve/core/cpu/threads.h>
 #include <varve/core/error.h>
 
 namespace varve {
 namespace {
 
-constexpr size_t kHugePage = size_t{1} << 21;
 constexpr size_t kSmall = 512;  // below it, to align memory costs more than it gains
+
+// Never destroyed: tensors may be, later than anything else.
+cpu::LargeBlocks& large_blocks() {
+  static auto& blocks = *new cpu::LargeBlocks;
+  return blocks;
+}
 
 class CpuBackend final : public Backend {
  public:
@@ -24,18 +29,18 @@ class CpuBackend final : public Backend {
     void* data = nullptr;
     if (bytes < kSmall)
       data = ::operator new(bytes, std::nothrow);
-    else if (::posix_memalign(&data, bytes < kHugePage ? 64 : kHugePage, (bytes + 63) / 64 * 64) != 0)
+    else if (bytes >= cpu::kHugePage)
+      data = large_blocks().take(bytes);
+    else if (::posix_memalign(&data, 64, (bytes + 63) / 64 * 64) != 0)
       data = nullptr;
     if (!data) throw Error(fmt::format("out of memory: {} bytes cannot be had for a tensor", bytes));
-#ifdef MADV_HUGEPAGE
-    // The first touch of large memory then costs a page fault for each 2 MiB rather than for each 4 KiB.
-    if (bytes >= kHugePage) ::madvise(data, bytes, MADV_HUGEPAGE);
-#endif
     return data;
   }
   void release(void* data, size_t bytes) noexcept override {
     if (bytes < kSmall)
       ::operator delete(data);
+    else if (bytes >= cpu::kHugePage)
+      large_blocks().give(data, bytes);
     else
       std::free(data);
   }
