@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <numeric>
+#include <string>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -12,10 +14,19 @@ namespace varve {
 
 constexpr size_t kMostFolded = 64 << 10;  // bytes of a constant that is kept rather than made again
 
+namespace {
+
+ValuePtr moved(const Value& v, const std::shared_ptr<Storage>& storage) {
+  return std::make_shared<const Value>(storage, v.offset, v.dtype, v.shape, v.strides);
+}
+
+}  // namespace
+
 void Plan::Builder::build() {
   find_roots();
   find_escaped();
   drop_dead();
+  merge_equal();
   fold_constants();
   group_calls();
   find_inner();
@@ -42,13 +53,14 @@ void Plan::Builder::find_roots() {
 // Whatever somebody outside the trace still holds (an output, a leaf's gradient) keeps its own memory, and
 // replays write there.
 void Plan::Builder::find_escaped() {
+  constexpr long kOurs = 2;  // the trace's and the builder's
   std::unordered_map<const Storage*, long> traced;
   for (const ValuePtr& v : values_) ++traced[v->storage.get()];
   outside_.resize(values_.size());
   for (uint32_t v = 0; v < values_.size(); ++v) {
     const bool made = made_by_[root_[v]] != kNone;
     const bool held =
-        values_[v].use_count() > 1 || values_[v]->storage.use_count() > traced[values_[v]->storage.get()];
+        values_[v].use_count() > kOurs || values_[v]->storage.use_count() > traced[values_[v]->storage.get()];
     if (!made || held) outside_[root_[v]] = true;
   }
 }
@@ -62,13 +74,53 @@ void Plan::Builder::drop_dead() {
   plan_.graph_ = std::move(live);
 }
 
-// What depends on no input and on no tensor from outside is as the trace left it, and is kept where another
-// call reads it. Not where somebody may change it, in the plan or because it escaped.
-void Plan::Builder::fold_constants() {
-  std::vector<bool> changed(values_.size()), constant(values_.size());
+// Memory that some call writes in place.
+std::vector<bool> Plan::Builder::changed_roots() const {
+  std::vector<bool> changed(values_.size());
   for (const Graph::Call& call : plan_.graph_.calls)
     for (size_t i = 0; i < call.in.size(); ++i)
       if (call.op->writes(i)) changed[root_[call.in[i]]] = true;
+  return changed;
+}
+
+// Of calls that do the same to the same values the first alone is done, and views of what the others would
+// have made become views of what it made. Not where somebody may change one of the results, in the plan or
+// because it escaped.
+void Plan::Builder::merge_equal() {
+  std::vector<uint32_t> same(values_.size());
+  std::iota(same.begin(), same.end(), 0);
+  std::unordered_map<const Storage*, int> writes;  // so far
+  std::unordered_map<std::string, std::vector<uint32_t>> results;
+  const std::vector<bool> changed = changed_roots();
+  const auto is_fixed = [&](uint32_t v) { return !outside_[root_[v]] && !changed[root_[v]]; };
+  std::vector<Graph::Call> kept;
+  for (Graph::Call& call : plan_.graph_.calls) {
+    const bool view = is_view(call, values_);
+    std::string key = to_string(*call.op);
+    for (size_t i = 0; i < call.in.size(); ++i) {
+      const uint32_t v = call.in[i] = same[call.in[i]];
+      int& written = writes[values_[v]->storage.get()];
+      fmt::format_to(std::back_inserter(key), " {}:{}", v, written);
+      written += call.op->writes(i);
+    }
+    if (view) values_[call.out[0]] = moved(*values_[call.out[0]], values_[call.in[0]]->storage);
+    if (view || (!call.op->updates() && std::all_of(call.out.begin(), call.out.end(), is_fixed))) {
+      const auto [found, is_first] = results.emplace(std::move(key), call.out);
+      for (size_t i = 0; i < call.out.size(); ++i) same[call.out[i]] = found->second[i];
+      if (!is_first) continue;
+    }
+    kept.push_back(std::move(call));
+  }
+  plan_.graph_.calls = std::move(kept);
+  for (uint32_t& root : root_) root = same[root];
+  for (uint32_t& v : plan_.graph_.outputs) v = same[v];
+}
+
+// What depends on no input and on no tensor from outside is as the trace left it, and is kept where another
+// call reads it. Not where somebody may change it, in the plan or because it escaped.
+void Plan::Builder::fold_constants() {
+  const std::vector<bool> changed = changed_roots();
+  std::vector<bool> constant(values_.size());
   std::erase_if(plan_.graph_.calls, [&](const Graph::Call& call) {
     const auto is_constant = [&](uint32_t v) { return bool(constant[root_[v]]); };
     const auto can_be = [&](uint32_t v) {

@@ -21,6 +21,7 @@ class Plan::Builder {
   void find_escaped();
   // Fewer calls, in a better order.
   void drop_dead();
+  void merge_equal();
   void fold_constants();
   void group_calls();
   // Memory: of a group's own while it runs, or of the arena.
@@ -32,12 +33,13 @@ class Plan::Builder {
   void add_view(uint32_t value, Beside beside, const Arena& room);
   void note_written(const Graph::Call& call);
 
+  std::vector<bool> changed_roots() const;
   void check_device(Backend& its);
   Backend& backend_of(const Graph::Call& call) const;
   uint32_t scratch_of(uint32_t call) const { return static_cast<uint32_t>(values_.size()) + call; }
 
   Plan& plan_;
-  const std::vector<ValuePtr>& values_;
+  std::vector<ValuePtr> values_;
   std::vector<uint32_t> root_, made_by_, input_;
   std::vector<bool> outside_;  // memory that somebody else holds, too
   std::vector<CallGroup> groups_;

@@ -2,7 +2,6 @@
 // when something differs.
 #include <doctest/doctest.h>
 
-#include <cstring>
 #include <thread>
 
 #include <varve/core/cpu/threads.h>
@@ -21,16 +20,12 @@
 #include <varve/core/record.h>
 
 #include "tests/allocations.h"
+#include "tests/same_bits.h"
 
 using namespace varve;
+using varve::test::same_bits;
 
 namespace {
-
-bool same_bits(const Tensor& a, const Tensor& b) {
-  if (a.spec() != b.spec()) return false;
-  const Tensor x = contiguous(a.detach()), y = contiguous(b.detach());
-  return std::memcmp(x.view().data, y.view().data, x.spec().bytes()) == 0;
-}
 
 // A training step of two layers with dropout: forward, backward, and an update in place.
 struct Trained {
@@ -108,65 +103,6 @@ TEST_CASE("gradients accumulate, and are cleared, in replays as they would eager
   for (double value : {5.0, 6.0, 7.0}) check(value);
   w.set_grad(ones({3})), v.set_grad(ones({3}));
   for (double value : {8.0, 9.0}) check(value);
-}
-
-TEST_CASE("what depends on nothing is computed once, unless a replay changes it or it escapes") {
-  Tensor kept;
-  auto f = compile([&](const Tensor& x) { return x * reshape(exp(full({2, 2}, 2)), {4}); });
-  auto counted = compile([&](const Tensor& x) {
-    const Tensor count = full({4}, 1);
-    count.assign(count + x);
-    return count * 1;
-  });
-  auto escaping = compile([&](const Tensor& x) { return Tensors{x + 1, kept = full({4}, 3)}; });
-  for (double value : {1.0, 2.0, 3.0}) {
-    const Tensor x = full({4}, value);
-    CHECK(same_bits(f(x), x * exp(full({4}, 2))));
-    CHECK(same_bits(counted(x), x + 1));
-    CHECK(same_bits(escaping(x)[1], full({4}, 3)));
-    kept.fill(7);
-  }
-  CHECK(f.plans()[0]->calls() == 1);
-  CHECK(to_string(f.plans()[0]->graph()).find("exp") == std::string::npos);
-}
-
-TEST_CASE("memory in the arena is shared by values that do not live together") {
-  const auto deep = [](const Tensor& x) {
-    Tensor y = x;
-    for (int i = 0; i < 50; ++i) y = tanh(y);
-    return y;
-  };
-  auto f = compile([&](const Tensor& x) { return deep(x); });
-  const Tensor x = batch(3);
-  CHECK(same_bits(f(x), deep(x)));
-  CHECK(same_bits(f(batch(4)), deep(batch(4))));
-  CHECK(f.plans()[0]->arena_bytes() <= 3 * x.spec().bytes() + 128);
-}
-
-TEST_CASE("a call's scratch lies apart from its inputs and outputs") {
-  // Columns are copied to scratch, a bf16 mean sums there; what goes in and comes out lies in the arena too.
-  using F = Tensor (*)(const Tensor&);
-  for (const F f : {F([](const Tensor& x) { return softmax(exp(x), 0) + 1.0; }),
-                    F([](const Tensor& x) { return cumsum(exp(x), 0) + 1.0; }), F([](const Tensor& x) {
-                      const Sorted s = sort(exp(x), 0);
-                      return s.values + cast(s.indices, DType::f32);
-                    }),
-                    F([](const Tensor& x) { return mean(cast(exp(x), DType::bf16), {0}) + 1.0; })}) {
-    auto compiled = compile([f](const Tensor& x) { return f(x); });
-    for (uint64_t seed : {1, 2, 3}) {
-      const Tensor x = randn({40, 30}, DType::f32, Generator(seed));
-      CHECK(same_bits(compiled(x), f(x)));
-    }
-  }
-}
-
-TEST_CASE("calls whose results nobody sees are not replayed") {
-  auto f = compile([](const Tensor& x) {
-    exp(x), sin(x);
-    return x + 1.0;
-  });
-  f(ones({3}));
-  CHECK(f.plans()[0]->calls() <= 2);  // the constant and the sum
 }
 
 TEST_CASE("another shape, dtype, stride or mode traces again") {

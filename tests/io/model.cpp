@@ -17,8 +17,10 @@
 
 #include "tests/io/temporary_folder.h"
 #include "tests/message.h"
+#include "tests/same_bits.h"
 
 using namespace varve;
+using varve::test::same_bits;
 
 namespace {
 
@@ -132,11 +134,6 @@ struct Noisy {  // throws once it has drawn from the generator
 };
 
 using Folder = test::TemporaryFolder;
-
-bool same_bits(const Tensor& a, const Tensor& b) {
-  return a.spec() == b.spec() &&
-         std::memcmp(contiguous(a).view().data, contiguous(b).view().data, a.spec().bytes()) == 0;
-}
 
 bool same_state(const NamedTensors& a, const NamedTensors& b) {
   if (a.size() != b.size()) return false;

@@ -14,18 +14,15 @@
 #include <varve/core/ops/views.h>
 
 #include "tests/message.h"
+#include "tests/same_bits.h"
 
 using namespace varve;
+using varve::test::same_bits;
 using namespace varve::io;
 
 namespace {
 
 using Function = std::function<Tensors(const Tensors&)>;
-
-bool same_bits(const Tensor& a, const Tensor& b) {
-  const Tensor x = contiguous(a), y = contiguous(b);
-  return a.spec() == b.spec() && std::memcmp(x.view().data, y.view().data, a.spec().bytes()) == 0;
-}
 
 Tensor ramp(const Shape& shape) {
   return reshape(arange(0, static_cast<double>(numel(shape)), 1, DType::f32), shape) * 0.37 - 1.0;
