@@ -39,9 +39,11 @@ struct Attention {
   Tensor operator()(const Tensor& x) const {
     constexpr int64_t kHeads = 8, kSize = 256 / kHeads;
     const int64_t batch = x.size(0), length = x.size(1);
-    const Tensor parts = permute(reshape(qkv(x), {batch, length, 3, kHeads, kSize}), {2, 0, 3, 1, 4});
-    const Tensor scores = matmul(parts[0], parts[1], false, true) * (1 / std::sqrt(double{kSize}));
-    const Tensor seen = matmul(softmax(scores), parts[2]);
+    const auto heads = [](const Tensor& part) { return permute(squeeze(part, 2), {0, 2, 1, 3}); };
+    const Tensors parts = split(reshape(qkv(x), {batch, length, 3, kHeads, kSize}), 1, 2);
+    const Tensor scores =
+        matmul(heads(parts[0]) * (1 / std::sqrt(double{kSize})), heads(parts[1]), false, true);
+    const Tensor seen = matmul(softmax(scores), heads(parts[2]));
     return x + out(reshape(permute(seen, {0, 2, 1, 3}), x.shape()));
   }
   static void members(auto& self, auto&& visit) {

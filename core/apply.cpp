@@ -53,14 +53,14 @@ Specs infer_named(const AnyOp& op, std::span<const Tensor> in) {
 Outputs compute(const AnyOp& op, Backend& backend, std::span<const Tensor> in, const Specs& specs) {
   Outputs out;
   const auto in_views = views_of(in);
-  if (!in.empty())
-    if (const auto alias = op.alias(in_views[0])) {
-      const Value& base = in[0].value();
-      const int64_t offset = static_cast<std::byte*>(alias->data) - base.storage->data();
-      out.emplace_back(
-          std::make_shared<const Value>(base.storage, offset, alias->dtype, alias->shape, alias->strides));
-      return out;
+  if (!in.empty()) {
+    const auto& storage = in[0].value().storage;
+    for (const View& v : op.alias(in_views[0])) {
+      const int64_t offset = static_cast<std::byte*>(v.data) - storage->data();
+      out.emplace_back(std::make_shared<const Value>(storage, offset, v.dtype, v.shape, v.strides));
     }
+    if (!out.empty()) return out;
+  }
   for (const Spec& spec : specs) out.emplace_back(make_value(backend, spec));
   const auto out_views = views_of(out);
   const size_t bytes = op.scratch(in_views, out_views);

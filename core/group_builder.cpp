@@ -14,8 +14,7 @@ std::vector<View> views_of(const std::vector<uint32_t>& numbers, const std::vect
 }
 
 bool is_view(const Graph::Call& call, const std::vector<ValuePtr>& values) {
-  return call.out.size() == 1 && !call.in.empty() &&
-         values[call.out[0]]->storage == values[call.in[0]]->storage;
+  return !call.out.empty() && !call.in.empty() && values[call.out[0]]->storage == values[call.in[0]]->storage;
 }
 
 std::optional<RowCall> by_rows(const Graph::Call& call, const std::vector<ValuePtr>& values) {

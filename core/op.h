@@ -7,7 +7,8 @@
 //   Specs infer(const Specs& in) const;                    the outputs, or ShapeError / DTypeError
 //   void run(Backend&, Views in, Views out, const View& scratch) const;      calls kernel families, never allocates;
 //                                                          inputs have any strides, outputs are contiguous
-//   std::optional<View> alias(const View& in) const;       optional: the output as a view of input 0, without a kernel
+//   std::optional<View> alias(const View& in) const;       optional: the output as a view of input 0, without a kernel;
+//                                                          Aliases, where there are several
 //   size_t scratch(Views in, Views out) const;             optional: bytes run needs beside its outputs
 //   std::optional<RowUse> rows(Views in, Views out) const; optional: that run may be done for some rows of the output alone
 //   static constexpr bool refuses = true;                  optional: run may throw for what it reads, an index out of range
@@ -37,6 +38,7 @@ struct OpName {
   int version = 1;
 };
 using Specs = Few<Spec, 3>;
+using Aliases = Few<View, 2>;
 
 // For infer: unless there are `count` inputs, a ShapeError that says how many `op` was given.
 VARVE_API void require_inputs(const Specs& in, size_t count, std::string_view op);
@@ -68,7 +70,7 @@ class VARVE_API AnyOp {
   virtual OpName name() const = 0;
   virtual Attributes attributes() const = 0;
   virtual Specs infer(const Specs& in) const = 0;
-  virtual std::optional<View> alias(const View& in) const = 0;
+  virtual Aliases alias(const View& in) const = 0;  // of every output, or of none
   virtual size_t scratch(Views in, Views out) const = 0;
   virtual void run(Backend& on, Views in, Views out, const View& scratch) const = 0;
   virtual std::optional<RowUse> rows(Views in, Views out) const = 0;
@@ -103,11 +105,14 @@ class OpOf final : public AnyOp {
   OpName name() const override { return T::name; }
   Attributes attributes() const override { return attributes_of(op_); }
   Specs infer(const Specs& in) const override { return op_.infer(in); }
-  std::optional<View> alias(const View& in) const override {
-    if constexpr (requires { op_.alias(in); })
+  Aliases alias(const View& in) const override {
+    if constexpr (requires {
+                    { op_.alias(in) } -> std::same_as<Aliases>;
+                  })
       return op_.alias(in);
-    else
-      return std::nullopt;
+    else if constexpr (requires { op_.alias(in); })
+      if (const std::optional<View> one = op_.alias(in)) return {*one};
+    return {};
   }
   size_t scratch(Views in, Views out) const override {
     if constexpr (requires { op_.scratch(in, out); })

@@ -103,7 +103,8 @@ void Plan::Builder::merge_equal() {
       fmt::format_to(std::back_inserter(key), " {}:{}", v, written);
       written += call.op->writes(i);
     }
-    if (view) values_[call.out[0]] = moved(*values_[call.out[0]], values_[call.in[0]]->storage);
+    for (size_t i = 0; view && i < call.out.size(); ++i)
+      values_[call.out[i]] = moved(*values_[call.out[i]], values_[call.in[0]]->storage);
     if (view || (!call.op->updates() && std::all_of(call.out.begin(), call.out.end(), is_fixed))) {
       const auto [found, is_first] = results.emplace(std::move(key), call.out);
       for (size_t i = 0; i < call.out.size(); ++i) same[call.out[i]] = found->second[i];

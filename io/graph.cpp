@@ -29,7 +29,7 @@ class OpaqueOp final : public AnyOp {
     return out;
   }
   Specs infer(const Specs&) const override { throw Error(reason_); }
-  std::optional<View> alias(const View&) const override { return std::nullopt; }
+  Aliases alias(const View&) const override { return {}; }
   size_t scratch(Views, Views) const override { return 0; }
   std::optional<RowUse> rows(Views, Views) const override { return std::nullopt; }
   void run(Backend&, Views, Views, const View&) const override { throw Error(reason_); }

@@ -21,13 +21,13 @@ using FunctionOps = decltype(detail::elementwise_of(pointwise::Functions{}));
 using SlopeOps = decltype(detail::elementwise_of(pointwise::Slopes{}));
 
 using AllOps =
-    Concat<FunctionOps, SlopeOps, List<SgdStep, AdamStep>,                                          //
-           List<Full, Uniform, Normal, DropoutMask>,                                                //
-           List<Clone, Cast, Assign, Cat, Pad>,                                                     //
-           List<Reshape, Flatten, Permute, Unsqueeze, Squeeze, Expand, Slice, Flip, StopGradient>,  //
-           List<Sum, Prod, Max, Min, Mean>,                                                         //
-           List<Softmax, LogSoftmax, Cumsum, Argmax, Argmin, Sort, SortDescending>,                 //
-           List<CrossEntropy, CrossEntropySlope>,                                                   //
+    Concat<FunctionOps, SlopeOps, List<SgdStep, AdamStep>,                                                 //
+           List<Full, Uniform, Normal, DropoutMask>,                                                       //
+           List<Clone, Cast, Assign, Cat, Pad>,                                                            //
+           List<Reshape, Flatten, Permute, Unsqueeze, Squeeze, Expand, Slice, Split, Flip, StopGradient>,  //
+           List<Sum, Prod, Max, Min, Mean>,                                                                //
+           List<Softmax, LogSoftmax, Cumsum, Argmax, Argmin, Sort, SortDescending>,                        //
+           List<CrossEntropy, CrossEntropySlope>,                                                          //
            List<Matmul, Gather, ScatterAdd>>;
 
 }  // namespace varve

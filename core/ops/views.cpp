@@ -228,6 +228,31 @@ Tensors Slice::vjp(const Saved& s, const Tensors& dy) const {
   return {pad(dy[0], range.axis, range.start, shape[range.axis] - end, 0.0, step - 1)};
 }
 
+Specs Split::infer(const Specs& in) const {
+  const Spec whole = one_input(in, "split");
+  const int at = normalize_axis(axis, whole.shape.rank(), "split");
+  if (size < 1) throw ShapeError(fmt::format("split: pieces of {}; required is at least 1", size));
+  const int64_t length = whole.shape[at], count = pieces(length);
+  if (count > kMostPieces)
+    throw ShapeError(
+        fmt::format("split: {} pieces of {}, each {} long; required are at most {}, make them longer", count,
+                    to_string(whole.shape), size, kMostPieces));
+  Specs out;
+  for (int64_t i = 0; i < count; ++i) out.emplace_back(whole).shape[at] = std::min(size, length - i * size);
+  return out;
+}
+
+Aliases Split::alias(const View& in) const {
+  const int at = normalize_axis(axis, in.rank(), "split");
+  const int64_t length = in.shape[at];
+  Aliases out;
+  for (int64_t i = 0; i < pieces(length); ++i)
+    out.emplace_back(in.at(i * size * in.strides[at])).shape[at] = std::min(size, length - i * size);
+  return out;
+}
+
+Tensors Split::vjp(const Saved&, const Tensors& dy) const { return {cat(dy, axis)}; }
+
 Specs Flip::infer(const Specs& in) const {
   normalize_axis(axis, one_input(in, "flip").shape.rank(), "flip");
   return in;
@@ -275,15 +300,7 @@ Tensor select(const Tensor& x, int64_t axis, int64_t i) {
   return squeeze(slice(x, at, i, i == -1 ? std::numeric_limits<int64_t>::max() : i + 1), at);
 }
 
-Tensors split(const Tensor& x, int64_t size, int64_t axis) {
-  const int at = normalize_axis(axis, x.rank(), "split");
-  if (size < 1) throw ShapeError(fmt::format("split: pieces of {}; required is at least 1", size));
-  Tensors pieces;
-  int64_t start = 0;
-  do pieces.push_back(slice(x, at, start, start + size));
-  while ((start += size) < x.shape()[at]);
-  return pieces;
-}
+Tensors split(const Tensor& x, int64_t size, int64_t axis) { return apply_op(Split{size, axis}, {x}); }
 
 Tensor alias_of(const Tensor& x) {
   Axes same;

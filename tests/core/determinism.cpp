@@ -216,7 +216,7 @@ TEST_CASE("every op gives the same bits at sixteen addresses, and writes nothing
       for_each_op(dtype, [&](const std::vector<AnySample>& samples) {
         for (const AnySample& sample : samples) {
           const AnyOp& op = *sample.op;
-          if (!sample.in.empty() && op.alias(sample.in[0].view())) continue;
+          if (!sample.in.empty() && !op.alias(sample.in[0].view()).empty()) continue;
           CAPTURE(to_string(op));
           const auto expected = result_at(op, sample.in, 0);
           bool same = true;

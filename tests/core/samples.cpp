@@ -21,8 +21,12 @@ std::vector<AnySample> make(DType dtype) {
   std::vector<AnySample> out;
   for (const Sample<T>& sample : Samples<T>::make(draws, dtype)) {
     out.push_back({OpOf<T>(sample.op).share(), sample.in, fixed_inputs<T>(), nullptr});
-    if constexpr (requires(Shape s, Dims at) { Samples<T>::source(sample.op, s, s, at); })
-      out.back().source = [](const AnyOp& op, const Shape& in, const Shape& y, const Dims& at) {
+    if constexpr (requires(Shape s, Dims at) { Samples<T>::source(sample.op, s, s, at, size_t{}); })
+      out.back().source = [](const AnyOp& op, const Shape& in, const Shape& y, const Dims& at, size_t i) {
+        return Samples<T>::source(static_cast<const OpOf<T>&>(op).op(), in, y, at, i);
+      };
+    else if constexpr (requires(Shape s, Dims at) { Samples<T>::source(sample.op, s, s, at); })
+      out.back().source = [](const AnyOp& op, const Shape& in, const Shape& y, const Dims& at, size_t) {
         return Samples<T>::source(static_cast<const OpOf<T>&>(op).op(), in, y, at);
       };
   }

@@ -30,7 +30,7 @@ struct AnySample {
   Tensors in;
   uint32_t fixed;  // bit i: input i must stay contiguous
   // Of a view op: which element of the input an element of the output is.
-  Dims (*source)(const AnyOp& op, const Shape& in, const Shape& out, const Dims& at);
+  Dims (*source)(const AnyOp& op, const Shape& in, const Shape& out, const Dims& at, size_t output);
 };
 struct OpSamples {
   std::string_view name;

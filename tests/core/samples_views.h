@@ -130,6 +130,20 @@ struct Samples<Slice> : ViewSamples<Slice> {
 };
 
 template <>
+struct Samples<Split> : ViewSamples<Split> {
+  static Cases<Split> cases() {
+    return {{{2, 0}, {5, 3}}, {{1, -1}, {2, 3}}, {{2, 1}, {2, 4, 3}},
+            {{9, 0}, {4}},    {{3, 1}, {2, 0}},  {{2, 1}, {0, 3}}};
+  }
+  static Dims source(const Split& op, const Shape& in, const Shape&, const Dims& at, size_t output) {
+    const int axis = static_cast<int>(op.axis < 0 ? op.axis + in.rank() : op.axis);
+    Dims from = at;
+    from[axis] += static_cast<int64_t>(output) * op.size;
+    return from;
+  }
+};
+
+template <>
 struct Samples<Flip> : ViewSamples<Flip> {
   static Cases<Flip> cases() {
     return {{{0}, {4}}, {{1}, {2, 3}}, {{-2}, {2, 3, 2}}, {{0}, {0}}, {{0}, {1}}};
