@@ -32,14 +32,17 @@ inline constexpr Device kCuda{DeviceKind::cuda, 0};
 
 enum class ReduceFn : uint8_t { sum, prod, max, min };
 inline constexpr size_t kReduceFns = 4;
-// Along the last axis. softmax, log_softmax, cumsum: one output of the same shape. argmax, argmin: i64, last
-// axis 1, first of equals, NaN counts as the extreme. sort, sort_descending: values and i64 indices, stable,
-// NaN last. cross_entropy: of logits and targets (i64, last axis 1), -log_softmax[target], last axis 1.
-// cross_entropy_slope: of logits, targets and dy (last axis 1), dy (softmax - one_hot(target)). Both: an
-// Error names the first target that is no class.
+// Along the last axis. softmax, log_softmax, cumsum: one output of the same shape. softmax_slope,
+// log_softmax_slope: of the output y and its gradient dy, the gradient by the input. argmax, argmin: i64,
+// last axis 1, first of equals, NaN counts as the extreme. sort, sort_descending: values and i64 indices,
+// stable, NaN last. cross_entropy: of logits and targets (i64, last axis 1), -log_softmax[target], last
+// axis 1. cross_entropy_slope: of logits, targets and dy (last axis 1), dy (softmax - one_hot(target)). Both:
+// an Error names the first target that is no class.
 enum class RowFn : uint8_t {
   softmax,
   log_softmax,
+  softmax_slope,
+  log_softmax_slope,
   cumsum,
   argmax,
   argmin,
@@ -48,7 +51,7 @@ enum class RowFn : uint8_t {
   cross_entropy,
   cross_entropy_slope
 };
-inline constexpr size_t kRowFns = 9;
+inline constexpr size_t kRowFns = 11;
 constexpr bool has_targets(RowFn fn) {  // as input 1
   return fn == RowFn::cross_entropy || fn == RowFn::cross_entropy_slope;
 }
@@ -87,7 +90,8 @@ class VARVE_API Backend {
   virtual void pointwise(pointwise::Id fn, std::span<const double> constants, Views in, Views out) = 0;
   // out has in's rank and size 1 on reduced axes. Sums run in a fixed tree.
   virtual void reduce(ReduceFn fn, const View& in, const View& out) = 0;
-  // in[0] and out[0] have last stride 1, dtype f32, f64, i64 or u64 (softmax and cross_entropy: f32 or f64).
+  // What has whole rows has last stride 1, dtype f32, f64, i64 or u64 (softmax, cross_entropy and their
+  // slopes: f32 or f64).
   virtual void rows(RowFn fn, Views in, Views out) = 0;
   // out[..., i, j] = sum over p of a[..., i, p] b[..., p, j]; ranks and leading sizes equal; f32 or f64; each
   // of a, b has a unit stride among its last two; out is contiguous. Rows and columns of a product have the

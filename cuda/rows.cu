@@ -88,6 +88,21 @@ __global__ void __launch_bounds__(kThreads) softmax(const __grid_constant__ Spac
   });
 }
 
+// Operands: y, its gradient, the gradient by the input.
+template <class T, bool kLog, int kSize>
+__global__ void __launch_bounds__(kThreads) softmax_slope(const __grid_constant__ Space starts, int64_t n) {
+  for_each_row<kSize>(starts.total, [&](const auto& group, int64_t row) {
+    const T *y = row_of<const T, 0>(starts, row), *dy = row_of<const T, 1>(starts, row);
+    T* dx = row_of<T, 2>(starts, row);
+    const int64_t count = row < 0 ? 0 : n;
+    T sum = 0;
+    for (int64_t i = group.lane; i < count; i += kSize) sum += kLog ? dy[i] : y[i] * dy[i];
+    sum = group.joined(sum, [](T a, T b) { return a + b; });
+    for (int64_t i = group.lane; i < count; i += kSize)
+      dx[i] = kLog ? dy[i] - exp_of(y[i]) * sum : y[i] * (dy[i] - sum);
+  });
+}
+
 // Operands: the logits, the targets, the losses.
 template <class T, int kSize>
 __global__ void __launch_bounds__(kThreads)
@@ -189,6 +204,10 @@ void start_rows(Context& on, RowFn fn, Views in, const Space& starts) {
   if constexpr (std::is_floating_point_v<T>) {
     if (fn == RowFn::softmax) return by_length(softmax<T, false, kWarp>, softmax<T, false, kThreads>);
     if (fn == RowFn::log_softmax) return by_length(softmax<T, true, kWarp>, softmax<T, true, kThreads>);
+    if (fn == RowFn::softmax_slope)
+      return by_length(softmax_slope<T, false, kWarp>, softmax_slope<T, false, kThreads>);
+    if (fn == RowFn::log_softmax_slope)
+      return by_length(softmax_slope<T, true, kWarp>, softmax_slope<T, true, kThreads>);
     if (has_targets(fn)) {
       const IndexRange classes{"cross_entropy", n, false};
       int64_t* const verdict = check_indices(on, in[1], classes);

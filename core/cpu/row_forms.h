@@ -17,6 +17,17 @@
 
 namespace varve::cpu {
 
+// What the lanes make together by a fixed tree.
+template <class T>
+Lanes<T> in_every_lane(const Lanes<T>& v, auto join) {
+  constexpr int kWidth = Lanes<T>::kWidth;
+  alignas(64) T lanes[kWidth];
+  v.store(lanes);
+  for (int half = kWidth / 2; half > 0; half /= 2)
+    for (int i = 0; i < half; ++i) lanes[i] = join(lanes[i], lanes[i + half]);
+  return Lanes<T>(lanes[0]);
+}
+
 template <class T, int kCount>
 struct Slots {
   Lanes<T> v[kCount];
@@ -43,13 +54,7 @@ class LongRow {
   void remap(auto f) const {
     over(y_, [&](const Lanes<T>& v, int64_t i, int n) { put(f(v, 0), y_ + i, n); });
   }
-  Lanes<T> joined(Sums sums, auto join) const {
-    alignas(64) T lanes[kWidth];
-    sums[0].store(lanes);
-    for (int half = kWidth / 2; half > 0; half /= 2)
-      for (int i = 0; i < half; ++i) lanes[i] = join(lanes[i], lanes[i + half]);
-    return Lanes<T>(lanes[0]);
-  }
+  Lanes<T> joined(const Sums& sums, auto join) const { return in_every_lane(sums.v[0], join); }
   Lanes<T> numbers(size_t operand) const { return Lanes<T>(*block_.row<const T>(operand, first)); }
   void finish() const {}
 

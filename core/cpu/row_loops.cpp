@@ -95,6 +95,42 @@ template <class T>
   });
 }
 
+// f(x, y, i, n) for the lanes of two rows, from i on; n of them are there, and the others 0.
+template <class T>
+void over_both(const T* x, const T* y, int64_t size, auto f) {
+  constexpr int kWidth = Lanes<T>::kWidth;
+  const auto padded = [](const T* from, int n) {
+    alignas(64) T lanes[kWidth]{};
+    std::copy_n(from, n, lanes);
+    return Lanes<T>::load(lanes);
+  };
+  for (int64_t i = 0; i < size; i += kWidth) {
+    const int n = static_cast<int>(std::min<int64_t>(kWidth, size - i));
+    const bool whole = n == kWidth;
+    f(whole ? Lanes<T>::load(x + i) : padded(x + i, n), whole ? Lanes<T>::load(y + i) : padded(y + i, n), i,
+      n);
+  }
+}
+
+template <class T, bool kLog>
+[[gnu::flatten]] void softmax_slope(const RowBlock& block) {
+  for (int64_t r = 0; r < block.rows; ++r) {
+    const T *y = block.row<const T>(0, r), *dy = block.row<const T>(1, r);
+    T* const dx = block.row<T>(2, r);
+    Lanes<T> sums(0.0);
+    over_both(y, dy, block.n,
+              [&](const Lanes<T>& p, const Lanes<T>& d, int64_t, int) { sums = sums + (kLog ? d : p * d); });
+    alignas(64) T lanes[Lanes<T>::kWidth];
+    const Lanes<T> sum = in_every_lane(sums, std::plus<>());
+    over_both(y, dy, block.n, [&](const Lanes<T>& p, const Lanes<T>& d, int64_t i, int n) {
+      const Lanes<T> slope = kLog ? d - exp(p) * sum : p * (d - sum);
+      if (n == Lanes<T>::kWidth) return slope.store(dx + i);
+      slope.store(lanes);
+      std::copy_n(lanes, n, dx + i);
+    });
+  }
+}
+
 template <class T>
 void cumsum(const RowBlock& block) {
   for (int64_t r = 0; r < block.rows; ++r) {
@@ -138,6 +174,8 @@ void fill_for(Kernels& table, Compute compute) {
   if constexpr (std::is_floating_point_v<T>) {
     entry(RowFn::softmax) = softmax<T>;
     entry(RowFn::log_softmax) = log_softmax<T>;
+    entry(RowFn::softmax_slope) = softmax_slope<T, false>;
+    entry(RowFn::log_softmax_slope) = softmax_slope<T, true>;
     entry(RowFn::cross_entropy) = cross_entropy<T>;
     entry(RowFn::cross_entropy_slope) = cross_entropy_slope<T>;
   }

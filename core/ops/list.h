@@ -26,8 +26,9 @@ using AllOps =
            List<Clone, Cast, Assign, Cat, Pad>,                                                            //
            List<Reshape, Flatten, Permute, Unsqueeze, Squeeze, Expand, Slice, Split, Flip, StopGradient>,  //
            List<Sum, Prod, Max, Min, Mean>,                                                                //
-           List<Softmax, LogSoftmax, Cumsum, Argmax, Argmin, Sort, SortDescending>,                        //
-           List<CrossEntropy, CrossEntropySlope>,                                                          //
+           List<Softmax, LogSoftmax, SoftmaxSlope, LogSoftmaxSlope, Cumsum, Argmax, Argmin, Sort,
+                SortDescending>,                   //
+           List<CrossEntropy, CrossEntropySlope>,  //
            List<Matmul, Gather, ScatterAdd>>;
 
 }  // namespace varve

@@ -13,23 +13,43 @@
 namespace varve {
 namespace detail {
 namespace {
-bool last_is_dense(const View& x) { return x.shape.back() <= 1 || x.strides.back() == 1; }
+// Whether x has rows as the first input has, and they have gaps.
+bool must_be_copied(const View& x, const View& first) {
+  return x.rank() == first.rank() && x.shape.back() > 1 && x.strides.back() != 1;
+}
+size_t room_for(const View& x) { return (x.spec().bytes() + 63) / 64 * 64; }
 }  // namespace
 
-size_t row_scratch(Views in) { return last_is_dense(in[0]) ? 0 : in[0].spec().bytes(); }
+size_t row_scratch(Views in) {
+  size_t bytes = 0;
+  for (const View& x : in)
+    if (must_be_copied(x, in[0])) bytes += room_for(x);
+  return bytes;
+}
 
 void run_rows(Backend& on, RowFn fn, Views in, Views out, const View& scratch) {
-  View x = in[0];
-  if (!last_is_dense(x)) {
-    x = contiguous_view(scratch.data, x.spec());
-    on.copy(in[0], x);
+  std::array<View, 4> all{};
+  std::byte* free = scratch.as<std::byte>();
+  for (size_t i = 0; i < in.size(); ++i) {
+    all[i] = in[i];
+    if (!must_be_copied(in[i], in[0])) continue;
+    on.copy(in[i], all[i] = contiguous_view(free, in[i].spec()));
+    free += room_for(in[i]);
   }
+  const auto end = std::copy(out.begin(), out.end(), all.begin() + in.size());
   // What is one number for each row gets an axis for it.
-  std::array<View, 4> all{x};
-  const auto end = std::copy(out.begin(), out.end(), std::copy(in.begin() + 1, in.end(), all.begin() + 1));
   for (auto v = all.begin() + 1; v != end; ++v)
-    if (v->rank() < x.rank()) v->shape.push_back(1), v->strides.push_back(1);
+    if (v->rank() < in[0].rank()) v->shape.push_back(1), v->strides.push_back(1);
   on.rows(fn, Views(all.data(), in.size()), Views(all.data() + in.size(), out.size()));
+}
+
+Specs infer_slope(std::string_view op, const Specs& in) {
+  require_inputs(in, 2, op);
+  const Spec y = infer_rows(RowFn::softmax, op.data(), {in[0]})[0];
+  if (in[1] != y)
+    throw ShapeError(fmt::format("{}: {} with a gradient {}; required is the same of both", op, to_string(y),
+                                 to_string(in[1])));
+  return {y};
 }
 
 Specs infer_rows(RowFn fn, const char* op, const Specs& in) {
@@ -60,10 +80,9 @@ template <RowFn kFn>
 Tensors RowOp<kFn>::vjp(const Saved& s, const Tensors& dy) const
     requires(kFn != RowFn::argmax && kFn != RowFn::argmin) {
   if constexpr (kFn == RowFn::softmax) {
-    const Tensor y = s.output(0);
-    return {y * (dy[0] - sum(dy[0] * y, {-1}, true))};
+    return {apply_one(SoftmaxSlope{}, {s.output(0), dy[0]})};
   } else if constexpr (kFn == RowFn::log_softmax) {
-    return {dy[0] - exp(s.output(0)) * sum(dy[0], {-1}, true)};
+    return {apply_one(LogSoftmaxSlope{}, {s.output(0), dy[0]})};
   } else if constexpr (kFn == RowFn::cumsum) {
     return {flip(cumsum(flip(dy[0], -1), -1), -1)};
   } else {
@@ -78,6 +97,21 @@ template struct RowOp<RowFn::argmax>;
 template struct RowOp<RowFn::argmin>;
 template struct RowOp<RowFn::sort>;
 template struct RowOp<RowFn::sort_descending>;
+
+template <RowFn kFn>
+Tensors SoftSlope<kFn>::vjp(const Saved& s, const Tensors& g) const {
+  const Tensor y = s.input(0), dy = s.input(1);
+  const auto total = [](const Tensor& x) { return sum(x, {-1}, true); };
+  if constexpr (kFn == RowFn::softmax_slope) {
+    const Tensor by_y = s.wants(0) ? g[0] * (dy - total(y * dy)) - dy * total(g[0] * y) : Tensor();
+    return {by_y, apply_one(SoftmaxSlope{}, {y, g[0]})};
+  } else {
+    const Tensor weighted = g[0] * exp(y);
+    return {-(weighted * total(dy)), g[0] - total(weighted)};
+  }
+}
+template struct SoftSlope<RowFn::softmax_slope>;
+template struct SoftSlope<RowFn::log_softmax_slope>;
 
 namespace {
 
@@ -119,9 +153,10 @@ Specs CrossEntropySlope::infer(const Specs& in) const {
 
 // With p = softmax(x): by x, what softmax makes of the gradient dy g; by dy, the sum of g (p - one_hot).
 Tensors CrossEntropySlope::vjp(const Saved& s, const Tensors& g) const {
-  const Tensor p = softmax(s.input(0)), weighted = p * g[0], mean = sum(weighted, {-1}, true);
-  const Tensor dx = unsqueeze(s.input(2), -1) * (weighted - p * mean);
+  const Tensor p = softmax(s.input(0));
+  const Tensor dx = unsqueeze(s.input(2), -1) * apply_one(SoftmaxSlope{}, {p, g[0]});
   if (!s.wants(2)) return {dx};
+  const Tensor mean = sum(p * g[0], {-1}, true);
   return {dx, {}, squeeze(mean - gather(g[0], -1, unsqueeze(s.input(1), -1)), -1)};
 }
 

@@ -6,14 +6,16 @@
 namespace varve {
 
 namespace detail {
-// All of them work on the last axis of input 0 and see it with stride 1: others are copied to scratch first.
+// All of them work on the last axis, and see what has rows with stride 1: else it is copied to scratch first.
 VARVE_API size_t row_scratch(Views in);
 VARVE_API void run_rows(Backend& on, RowFn fn, Views in, Views out, const View& scratch);
 VARVE_API Specs infer_rows(RowFn fn, const char* op, const Specs& in);
+VARVE_API Specs infer_slope(std::string_view op, const Specs& in);
 }  // namespace detail
 
-inline constexpr std::string_view kRowNames[]{"softmax", "log_softmax", "cumsum",         "argmax",
-                                              "argmin",  "sort",        "sort_descending"};
+inline constexpr std::string_view kRowNames[]{
+    "softmax", "log_softmax", "softmax_slope", "log_softmax_slope", "cumsum",
+    "argmax",  "argmin",      "sort",          "sort_descending"};
 
 template <RowFn kFn>
 struct RowOp {
@@ -33,6 +35,23 @@ struct RowOp {
   VARVE_API Tensors vjp(const Saved& s, const Tensors& dy) const
       requires(kFn != RowFn::argmax && kFn != RowFn::argmin);
 };
+// The derivative by x, of y = softmax(x) or log_softmax(x) and dy: y (dy - sum(y dy)), or dy - exp(y)
+// sum(dy).
+template <RowFn kFn>
+struct SoftSlope {
+  static constexpr OpName name{kRowNames[static_cast<size_t>(kFn)], 1};
+  Specs infer(const Specs& in) const { return detail::infer_slope(name.name, in); }
+  size_t scratch(Views in, Views) const { return detail::row_scratch(in); }
+  void run(Backend& on, Views in, Views out, const View& scratch) const {
+    detail::run_rows(on, kFn, in, out, scratch);
+  }
+  std::optional<RowUse> rows(Views, Views) const { return RowUse{}; }
+  Keep keep() const { return {3, 0}; }
+  VARVE_API Tensors vjp(const Saved& s, const Tensors& g) const;
+};
+using SoftmaxSlope = SoftSlope<RowFn::softmax_slope>;
+using LogSoftmaxSlope = SoftSlope<RowFn::log_softmax_slope>;
+
 using Softmax = RowOp<RowFn::softmax>;
 using LogSoftmax = RowOp<RowFn::log_softmax>;
 using Cumsum = RowOp<RowFn::cumsum>;

@@ -124,9 +124,25 @@ void one_row(RowFn fn, const std::vector<C>& x, std::vector<C>& y, std::vector<i
 
 }  // namespace
 
+namespace {
+void soft_slope(bool log, const View& y, const View& dy, const View& dx) {
+  const int last = y.rank() - 1;
+  each_index(y.shape, [&](const Dims& at) {
+    double sum = 0;
+    Dims other = at;
+    for (other[last] = 0; other[last] < y.shape[last]; ++other[last])
+      sum += read<double>(dy, other) * (log ? 1 : read<double>(y, other));
+    const double p = read<double>(y, at), d = read<double>(dy, at);
+    write(dx, at, log ? d - std::exp(p) * sum : p * (d - sum));
+  });
+}
+}  // namespace
+
 void ReferenceBackend::rows(RowFn fn, Views in, Views out) {
   const bool arg = fn == RowFn::argmax || fn == RowFn::argmin;
   const bool loss = fn == RowFn::cross_entropy, slope = fn == RowFn::cross_entropy_slope;
+  if (fn == RowFn::softmax_slope || fn == RowFn::log_softmax_slope)
+    return soft_slope(fn == RowFn::log_softmax_slope, in[0], in[1], out[0]);
   const Shape& shape = in[0].shape;
   const int last = shape.rank() - 1;
   Shape starts = shape;

@@ -73,7 +73,7 @@ TEST_CASE("what an op gives for some rows is what it gives for them among all") 
         }
     });
   for (const char* name : {"add", "relu.d0", "adam_update", "matmul", "softmax", "sum", "mean", "cast",
-                           "gather", "cross_entropy_slope"})
+                           "gather", "cross_entropy_slope", "softmax_slope"})
     CHECK_MESSAGE(cut_up.count(name) == 1, name);
   for (const char* name : {"cat", "argmax", "dropout", "scatter_add"})
     CHECK_MESSAGE(cut_up.count(name) == 0, name);

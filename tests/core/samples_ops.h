@@ -192,6 +192,17 @@ struct Samples<CrossEntropy> {
   }
 };
 
+template <RowFn kFn>
+struct Samples<SoftSlope<kFn>> {
+  static constexpr Accepts kAccepts = Accepts::soft_rows;
+  static std::vector<Sample<SoftSlope<kFn>>> make(Draws& draws, DType d) {
+    std::vector<Sample<SoftSlope<kFn>>> out;
+    for (const Shape& shape : {Shape{3, 5}, Shape{2, 3, 40}, Shape{7}, Shape{2, 1}, Shape{0, 3}, Shape{2, 0}})
+      out.push_back({{}, {draws.numbers(shape, d), draws.numbers(shape, d)}});
+    return out;
+  }
+};
+
 template <>
 struct Samples<CrossEntropySlope> {
   static constexpr Accepts kAccepts = Accepts::soft_rows;
