@@ -4,6 +4,7 @@
 #include <varve/core/cpu/level.h>
 #include <varve/core/cpu/threads.h>
 #include <varve/core/graph.h>
+#include <varve/core/inference.h>
 #include <varve/core/members.h>
 #include <varve/core/ops/copy.h>
 #include <varve/core/ops/index.h>

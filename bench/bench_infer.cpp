@@ -21,22 +21,30 @@ using namespace varve;
 
 namespace {
 
+// The quantile of many calls.
+std::function<double()> timed(double q, std::function<void()> call) {
+  return [=] {
+    constexpr int kCalls = 1000;
+    const NoGrad guard;
+    std::vector<double> times;
+    for (int i = 0; i < kCalls; ++i) times.push_back(bench::seconds(call));
+    return bench::quantile(std::move(times), q);
+  };
+}
+
 void add(bench::Cases& cases, const auto& net, int64_t batch) {
-  const auto answer = [net](const Tensor& x) { return net(x); };
+  const Tensor x = rand({batch, 784}), y = zeros({batch, 10});
+  const auto answer = [net](const Tensor& in) { return net(in); };
   const auto compiled = std::make_shared<decltype(compile(answer))>(compile(answer));
-  const auto timed = [=, x = rand({batch, 784})](double q) {
-    return [=] {
-      constexpr int kCalls = 1000;
-      const NoGrad guard;
-      std::vector<double> times;
-      for (int i = 0; i < kCalls; ++i) times.push_back(bench::seconds([&] { (*compiled)(x); }));
-      return bench::quantile(std::move(times), q);
-    };
+  const auto inference = std::make_shared<Inference>(net, Tensors{x});
+  const double work = 2.0 * static_cast<double>(batch) * (784 * 256 + 256 * 10);
+  const auto both = [&](const std::string& name, const std::function<void()>& call) {
+    cases.add({name + "/median", work, timed(0.5, call), "peak"});
+    cases.add({name + "/99th", work, timed(0.99, call), "peak"});
   };
   const std::string name = "batch-" + std::to_string(batch);
-  const double work = 2.0 * static_cast<double>(batch) * (784 * 256 + 256 * 10);
-  cases.add({name + "/median", work, timed(0.5), "peak"});
-  cases.add({name + "/99th", work, timed(0.99), "peak"});
+  both(name, [=] { inference->run({x}, {y}); });
+  both(name + "/compiled", [=] { (*compiled)(x); });
 }
 
 }  // namespace

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include <varve/core/record.h>
 
 namespace varve {
@@ -69,6 +71,15 @@ void Trace::touch_grad(const std::shared_ptr<Node>& leaf, bool replaced) {
 }
 
 bool Trace::made(const Tensor& tensor) const { return numbers_.count(tensor.value_ptr().get()) != 0; }
+
+bool Trace::computed(const Tensor& tensor) const {
+  const auto found = numbers_.find(tensor.value_ptr().get());
+  if (found == numbers_.end()) return false;
+  for (const Graph::Call& call : graph_.calls)
+    if (std::find(call.out.begin(), call.out.end(), found->second) != call.out.end())
+      return call.in.empty() || values_[call.in[0]]->storage != tensor.value().storage;
+  return false;
+}
 
 Graph Trace::finish(const Tensors& outputs) {
   for (const Tensor& t : outputs) graph_.outputs.push_back(number_of(t));

@@ -71,6 +71,8 @@ class VARVE_API Trace {
   // The function reads, or replaces, the gradient at a leaf.
   void touch_grad(const std::shared_ptr<Node>& leaf, bool replaced);
   bool made(const Tensor& tensor) const;
+  // Whether a call computed it, into memory of its own: it is no view, no input and not captured.
+  bool computed(const Tensor& tensor) const;
 
   Graph finish(const Tensors& outputs);
   // After finish: the values behind the numbers, and the guards with what was read.

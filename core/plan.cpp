@@ -59,7 +59,7 @@ Plan::Sharing Plan::sharing_of(std::span<const Tensor> inputs, size_t i) const {
 
 bool Plan::InputKind::is_of(const Tensor& t) const {
   return t.dtype() == spec.dtype && t.shape() == spec.shape && t.strides() == strides &&
-         (grad_enabled() ? t.edge().node : nullptr) == leaf;
+         &t.value().storage->backend() == on && (grad_enabled() ? t.edge().node : nullptr) == leaf;
 }
 
 bool Plan::fits(std::span<const Tensor> inputs) const {
@@ -77,55 +77,62 @@ size_t Plan::grouped_calls() const {
   return count;
 }
 
-void Plan::run_calls() {
-  for (const Group& g : groups_) {
-    const Call& c = calls_[g.first];
+Plan::Frame::Frame(const Plan& plan) : plan_(&plan), views_(plan.views_) {
+  if (plan.arena_bytes_ == 0) return;
+  arena_ = std::make_shared<Storage>(*plan.arena_backend_, plan.arena_bytes_);
+  point(plan.in_arena_, [&](size_t) { return arena_->data(); });
+}
+
+void Plan::Frame::run() const {
+  for (const Group& g : plan_->groups_) {
+    const Call& c = plan_->calls_[g.first];
     if (g.parts > 1)
       c.backend->run_parts(g.parts, g.room, [&](int64_t part, std::byte* room) { run_part(g, part, room); });
     else
-      c.op->run(*c.backend, Views(&views_[c.views], c.ins), Views(&views_[c.views + c.ins], c.outs),
-                c.scratch);
+      c.op->run(*c.backend, ins(c), outs(c), scratch(c));
   }
 }
 
-void Plan::run_part(const Group& group, int64_t part, std::byte* room) const {
+void Plan::Frame::run_part(const Group& group, int64_t part, std::byte* room) const {
   std::array<View, kMostRowViews> views;
   for (size_t i = group.first; i < group.first + group.count; ++i) {
-    const Call& c = calls_[i];
+    const Call& c = plan_->calls_[i];
     for (size_t v = 0; v < c.ins + c.outs; ++v) {
-      const auto [beside, offset] = part_views_[c.views + v];
+      const auto [beside, offset] = plan_->part_views_[c.views + v];
       views[v] = group.cut.of(views_[c.views + v], beside, part);
       if (beside == Beside::inner) views[v].data = room + offset;
     }
-    c.op->run(*c.backend, Views(views.data(), c.ins), Views(views.data() + c.ins, c.outs), c.scratch);
+    c.op->run(*c.backend, Views(views.data(), c.ins), Views(views.data() + c.ins, c.outs), scratch(c));
   }
 }
 
 // A recording has its addresses for good, so it reads copies of the inputs. Those that are written, or have
 // gaps, do not allow that.
 void Plan::record(std::span<const Tensor> inputs) {
-  record_tried_ = true;
   const auto elsewhere = [&](const Call& c) { return c.backend != calls_[0].backend; };
-  const auto has_gaps = [&](const Patch& p) { return !inputs[p.input].is_contiguous(); };
+  const auto has_gaps = [&](const Patch& p) { return !inputs[p.end].is_contiguous(); };
   if (calls_.empty() || !written_inputs_.empty() || std::any_of(calls_.begin(), calls_.end(), elsewhere) ||
-      std::any_of(patches_.begin(), patches_.end(), has_gaps))
+      std::any_of(of_inputs_.begin(), of_inputs_.end(), has_gaps))
     return;
   Backend& on = *calls_[0].backend;
   recording_ = on.record([&] {
     std::map<size_t, ValuePtr> copies;
-    for (const Patch& p : patches_) {
-      ValuePtr& copy = copies[p.input];
-      if (!copy) copy = make_value(on, inputs[p.input].spec());
-      views_[p.view].data = copy->storage->data() + p.offset;
-    }
+    frame_->point(of_inputs_, [&](size_t i) {
+      ValuePtr& copy = copies[i];
+      if (!copy) copy = make_value(on, inputs[i].spec());
+      return copy->storage->data();
+    });
     recorded_inputs_.assign(copies.begin(), copies.end());
-    run_calls();
+    frame_->run();
   });
   if (!recording_) recorded_inputs_.clear();
 }
 
 const Tensors& Plan::run(std::span<const Tensor> inputs) {
-  if (!record_tried_) record(inputs);
+  if (!frame_) {
+    frame_.emplace(*this);
+    record(inputs);
+  }
   // Before the calls: one that throws may have written already.
   for (Storage* s : written_) s->bump_version();
   for (size_t i : written_inputs_) inputs[i].value().storage->bump_version();
@@ -134,9 +141,8 @@ const Tensors& Plan::run(std::span<const Tensor> inputs) {
       copy->storage->backend().copy(inputs[i].view(), copy->view());
     recording_->start();
   } else {
-    for (const Patch& p : patches_)
-      views_[p.view].data = static_cast<std::byte*>(inputs[p.input].view().data) + p.offset;
-    run_calls();
+    frame_->point(of_inputs_, [&](size_t i) { return inputs[i].view().data; });
+    frame_->run();
   }
   for (const LeafGrad& g : leaf_grads_) g.leaf->grad = g.after;
   return outputs_;

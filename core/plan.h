@@ -5,8 +5,10 @@
 #include <array>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
+#include <varve/core/call.h>
 #include <varve/core/graph.h>
 #include <varve/core/record.h>
 #include <varve/core/row_cut.h>
@@ -27,7 +29,7 @@ class VARVE_API Plan {
   const Tensors& outputs() const { return outputs_; }
 
   const Graph& graph() const { return graph_; }
-  size_t arena_bytes() const { return arena_ ? arena_->bytes() : 0; }
+  size_t arena_bytes() const { return arena_bytes_; }
   size_t calls() const { return calls_.size(); }
   // How many calls are done together with others, part by part.
   size_t grouped_calls() const;
@@ -38,8 +40,8 @@ class VARVE_API Plan {
   struct Call {
     OpPtr op;
     Backend* backend;
-    size_t views, ins, outs;  // views_[views] ... : inputs, then outputs
-    View scratch;
+    size_t views, ins, outs;  // views_[views] ... : inputs, then outputs, then scratch if it needs any
+    bool scratch;
   };
   // Calls that are done together, part by part; or one.
   struct Group {
@@ -52,16 +54,41 @@ class VARVE_API Plan {
     Beside beside;
     size_t offset;  // in the part's room, of an inner one
   };
-  struct Patch {  // a view over an input's memory
-    size_t view, input;
+  struct Patch {  // a view into memory that a replay is given: the arena, or that of input or output `end`
+    size_t view, end;
     int64_t offset;
+  };
+  // What one replay at a time needs for itself: the views, over an arena of its own. Others may replay the
+  // same plan meanwhile, in theirs.
+  class VARVE_API Frame {
+   public:
+    explicit Frame(const Plan& plan);
+    // Points views to memory(end), end by end.
+    void point(const std::vector<Patch>& patches, const auto& memory) {
+      for (const Patch& p : patches) views_[p.view].data = static_cast<std::byte*>(memory(p.end)) + p.offset;
+    }
+    void run() const;
+
+   private:
+    Views ins(const Call& c) const { return {&views_[c.views], c.ins}; }
+    Views outs(const Call& c) const { return {&views_[c.views + c.ins], c.outs}; }
+    View scratch(const Call& c) const { return c.scratch ? views_[c.views + c.ins + c.outs] : View(); }
+    void run_part(const Group& group, int64_t part, std::byte* room) const;
+
+    const Plan* plan_;
+    std::vector<View> views_;
+    std::shared_ptr<Storage> arena_;
   };
   struct InputKind {
     Spec spec;
     Strides strides;
+    const Backend* on;
     std::shared_ptr<Node> leaf;  // whose gradient a replay may write; null without one, or under NoGrad
     explicit InputKind(const Tensor& t)
-        : spec(t.spec()), strides(t.strides()), leaf(grad_enabled() ? t.edge().node : nullptr) {}
+        : spec(t.spec()),
+          strides(t.strides()),
+          on(&t.value().storage->backend()),
+          leaf(grad_enabled() ? t.edge().node : nullptr) {}
     bool is_of(const Tensor& t) const;
   };
   // Which memory an input shares with what a replay writes: null and the input itself, if none; and where in
@@ -73,10 +100,9 @@ class VARVE_API Plan {
     bool operator==(const Sharing&) const = default;
   };
   Sharing sharing_of(std::span<const Tensor> inputs, size_t i) const;
-  void run_calls();
-  void run_part(const Group& group, int64_t part, std::byte* room) const;
   void record(std::span<const Tensor> inputs);
   class Builder;
+  friend class Inference;
 
   Graph graph_;
   bool grad_enabled_;
@@ -86,16 +112,17 @@ class VARVE_API Plan {
   std::vector<LeafGrad> leaf_grads_;
   std::vector<Call> calls_;
   std::vector<Group> groups_;
-  std::vector<View> views_;
+  std::vector<View> views_;  // of what lies in the arena or is an input: shape and strides alone
   std::vector<PartView> part_views_;
-  std::vector<Patch> patches_;
-  std::shared_ptr<Storage> arena_;
+  std::vector<Patch> in_arena_, of_inputs_, of_outputs_;
+  size_t arena_bytes_ = 0;
+  Backend* arena_backend_ = nullptr;
   std::vector<std::shared_ptr<Storage>> outside_;  // storages not in the arena that the calls use, by address
   std::vector<Storage*> written_;                  // those of them that a replay changes, by address
   std::vector<size_t> written_inputs_;             // the inputs that a replay changes
   Tensors outputs_;
 
-  bool record_tried_ = false;
+  std::optional<Frame> frame_;  // of run, from the first on
   std::unique_ptr<Recording> recording_;
   std::vector<std::pair<size_t, ValuePtr>> recorded_inputs_;  // which, and the copy that the recording reads
 };
@@ -113,17 +140,6 @@ class VARVE_API PlanCache {
   std::vector<std::unique_ptr<Plan>> plans_;
   Tensors watched_;  // what f gave while anomalies were watched for
 };
-
-template <class F, size_t... k>
-Tensors call_with(F& f, const Tensors& in, std::index_sequence<k...>) {
-  using Result = decltype(f(in[k]...));
-  if constexpr (std::is_void_v<Result>)
-    return f(in[k]...), Tensors{};
-  else if constexpr (std::is_same_v<Result, Tensor>)
-    return {f(in[k]...)};
-  else
-    return f(in[k]...);
-}
 }  // namespace detail
 
 // A function of tensors that is traced on its first call for each kind of inputs, and replayed from then on.

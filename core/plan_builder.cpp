@@ -188,15 +188,16 @@ void Plan::Builder::lay_out() {
       arena_.use(scratch_of(c), scratch, g);
       check_device(backend_of(call));
     }
-  if (const size_t total = arena_.lay_out()) plan_.arena_ = std::make_shared<Storage>(*backend_, total);
+  plan_.arena_bytes_ = arena_.lay_out();
 }
 
 // All that lies in the arena is on one device.
 void Plan::Builder::check_device(Backend& its) {
-  if (backend_ && backend_ != &its)
+  Backend*& known = plan_.arena_backend_;
+  if (known && known != &its)
     throw DeviceError(fmt::format("compile: the function computes on {} and on {}; required is one device",
-                                  to_string(backend_->device()), to_string(its.device())));
-  backend_ = &its;
+                                  to_string(known->device()), to_string(its.device())));
+  known = &its;
 }
 
 // Where a call runs: with its values. One that has none does nothing.
@@ -221,33 +222,43 @@ void Plan::Builder::make_groups() {
 
 void Plan::Builder::make_call(uint32_t number, size_t group) {
   const Graph::Call& call = plan_.graph_.calls[number];
-  Call made{call.op, &backend_of(call), plan_.views_.size(), call.in.size(), call.out.size(), {}};
+  const uint32_t scratch = scratch_of(number);
+  plan_.calls_.push_back({call.op, &backend_of(call), plan_.views_.size(), call.in.size(), call.out.size(),
+                          arena_.has(scratch)});
   std::vector<Beside> beside(call.in.size(), Beside::rows);
   if (plan_.groups_.back().parts > 1) beside = by_rows(call, values_)->beside;
   for (size_t i = 0; i < call.in.size(); ++i) add_view(call.in[i], beside[i], rooms_[group]);
   for (const uint32_t v : call.out) add_view(v, Beside::rows, rooms_[group]);
   note_written(call);
-  if (const auto scratch = scratch_of(number); arena_.has(scratch))
-    made.scratch = contiguous_view(plan_.arena_->data() + arena_.offset(scratch),
-                                   {DType::u8, {static_cast<int64_t>(arena_.bytes(scratch))}});
-  plan_.calls_.push_back(std::move(made));
+  if (!arena_.has(scratch)) return;
+  const Spec bytes{DType::u8, {static_cast<int64_t>(arena_.bytes(scratch))}};
+  plan_.in_arena_.push_back({plan_.views_.size(), 0, static_cast<int64_t>(arena_.offset(scratch))});
+  plan_.views_.push_back(contiguous_view(nullptr, bytes));
+  plan_.part_views_.push_back({});
 }
 
 void Plan::Builder::add_view(uint32_t v, Beside beside, const Arena& room) {
-  View view = values_[v]->view();
   const uint32_t root = root_[v];
   const int64_t within = values_[v]->offset - values_[root]->offset;
+  const auto patch = [&](std::vector<Patch>& patches, size_t end, size_t offset) {
+    patches.push_back({plan_.views_.size(), end, static_cast<int64_t>(offset) + within});
+  };
   PartView part{beside, 0};
   if (input_[root] != kNone) {
-    plan_.patches_.push_back({plan_.views_.size(), input_[root], within});
+    patch(plan_.of_inputs_, input_[root], 0);
   } else if (outside_[root]) {
-    plan_.outside_.push_back(values_[root]->storage);
+    const auto& storage = values_[root]->storage;
+    plan_.outside_.push_back(storage);
+    const auto output = std::find_if(plan_.outputs_.begin(), plan_.outputs_.end(),
+                                     [&](const Tensor& t) { return t.value().storage == storage; });
+    if (output != plan_.outputs_.end())
+      patch(plan_.of_outputs_, static_cast<size_t>(output - plan_.outputs_.begin()), 0);
   } else if (inner_[root]) {
     part = {Beside::inner, room.offset(root)};
   } else {
-    view.data = plan_.arena_->data() + arena_.offset(root) + within;
+    patch(plan_.in_arena_, 0, arena_.offset(root));
   }
-  plan_.views_.push_back(view);
+  plan_.views_.push_back(values_[v]->view());
   plan_.part_views_.push_back(part);
 }
 

@@ -43,10 +43,9 @@ class Plan::Builder {
   std::vector<uint32_t> root_, made_by_, input_;
   std::vector<bool> outside_;  // memory that somebody else holds, too
   std::vector<CallGroup> groups_;
-  std::vector<bool> inner_;     // memory that its group alone uses
-  Arena arena_;                 // blocks: a value's number, or that of a call's scratch beyond those
-  std::vector<Arena> rooms_;    // of each group, for a part
-  Backend* backend_ = nullptr;  // of what lies in the arena
+  std::vector<bool> inner_;   // memory that its group alone uses
+  Arena arena_;               // blocks: a value's number, or that of a call's scratch beyond those
+  std::vector<Arena> rooms_;  // of each group, for a part
 };
 
 }  // namespace varve

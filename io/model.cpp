@@ -348,10 +348,4 @@ Model load_model(const std::string& path) {
   }
 }
 
-namespace detail {
-void wrong_inputs(size_t found, size_t required) {
-  throw Error(fmt::format("model: {} inputs given, {} required", found, required));
-}
-}  // namespace detail
-
 }  // namespace varve

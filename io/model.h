@@ -84,32 +84,6 @@ class VARVE_API Model {
   std::vector<std::string> inputs_, outputs_;
 };
 
-namespace detail {
-
-[[noreturn]] VARVE_API void wrong_inputs(size_t found, size_t required);
-
-// Calls a module with the tensors: as a list if it takes one, else one by one.
-template <class M>
-Tensors call_module(M& module, const Tensors& in) {
-  const auto spread = [&]<size_t... k>(std::index_sequence<k...> indices) {
-    if (in.size() != sizeof...(k)) wrong_inputs(in.size(), sizeof...(k));
-    return call_with(module, in, indices);
-  };
-  using T = const Tensor&;
-  if constexpr (std::is_invocable_v<M&, const Tensors&>)
-    return module(in);
-  else if constexpr (std::is_invocable_v<M&, T>)
-    return spread(std::make_index_sequence<1>());
-  else if constexpr (std::is_invocable_v<M&, T, T>)
-    return spread(std::make_index_sequence<2>());
-  else if constexpr (std::is_invocable_v<M&, T, T, T>)
-    return spread(std::make_index_sequence<3>());
-  else
-    return spread(std::make_index_sequence<4>());
-}
-
-}  // namespace detail
-
 // The model as data, over the module's own tensors. The examples are inputs of any batch size n; their values
 // do not matter. It is traced at n (at least 2), n + 1 and 2n + 3: a program that treats some other batch
 // size in a way of its own, as by max(n, 100), cannot be known from these. The module is left as it was, and

@@ -20,6 +20,7 @@
 #include <varve/core/record.h>
 
 #include "tests/allocations.h"
+#include "tests/core/reference_backend.h"
 #include "tests/same_bits.h"
 
 using namespace varve;
@@ -132,6 +133,18 @@ TEST_CASE("another shape, dtype, stride or mode traces again") {
     CHECK(calls_of(x) == 1);
   }
   CHECK(f.plans().size() == 6);
+}
+
+TEST_CASE("an input in another backend's memory traces again") {
+  test::ReferenceBackend other;
+  auto f = compile([](const Tensor& x) { return neg(x); });
+  const Tensor x = ones({3}), elsewhere(make_value(other, x.spec()));
+  elsewhere.fill(2);
+  for (int i = 0; i < 2; ++i) {
+    CHECK(&f(x).value().storage->backend() == &cpu_backend());
+    CHECK(&f(elsewhere).value().storage->backend() == &other);
+  }
+  CHECK(f.plans().size() == 2);
 }
 
 TEST_CASE("what a compiled function returns is overwritten by the next call") {
