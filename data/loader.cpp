@@ -2,13 +2,15 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <numeric>
+#include <utility>
 
+#include <varve/core/graph.h>
 #include <varve/core/ops/copy.h>
 #include <varve/core/ops/make.h>
 #include <varve/core/random.h>
 #include <varve/core/record.h>
+#include <varve/data/prefetch.h>
 
 namespace varve::data {
 namespace {
@@ -71,14 +73,21 @@ std::vector<int64_t> permutation(int64_t count, uint64_t seed, uint64_t epoch) {
 }
 
 Loader::Loader(const Tensor& inputs, const Tensor& targets, Options options)
-    : inputs_(on_host(inputs, "inputs")), targets_(on_host(targets, "targets")), options_(options) {
-  if (inputs.size(0) != targets.size(0))
+    : options_(std::move(options)), count_(0) {
+  const Tensor x = on_host(inputs, "inputs"), y = on_host(targets, "targets");
+  if (x.size(0) != y.size(0))
     throw ShapeError(
         fmt::format("Loader: inputs {} with targets {}; required are as many of one as of the other",
-                    to_string(inputs.shape()), to_string(targets.shape())));
-  if (options.batch_size < 1)
-    throw Error(fmt::format("Loader: batch_size = {}; required is at least 1", options.batch_size));
+                    to_string(x.shape()), to_string(y.shape())));
+  if (options_.batch_size < 1)
+    throw Error(fmt::format("Loader: batch_size = {}; required is at least 1", options_.batch_size));
+  count_ = x.size(0);
+  ahead_ = std::make_unique<Prefetch>(BatchMaker(x, y, options_));
 }
+
+Loader::~Loader() = default;
+Loader::Loader(Loader&&) noexcept = default;
+Loader& Loader::operator=(Loader&&) noexcept = default;
 
 int64_t Loader::batches() const {
   const int64_t full = count() / options_.batch_size;
@@ -86,30 +95,17 @@ int64_t Loader::batches() const {
 }
 
 std::optional<Batch> Loader::next() {
+  Trace::forbid_reading("Loader::next");
+  if (!ahead_) throw Error("Loader: moved from; only assignment is allowed");
   if (batch_ >= batches()) {
     ++epoch_, batch_ = 0;
-    order_.clear();
     return std::nullopt;
   }
-  if (options_.shuffle && order_.empty())
-    order_ = permutation(count(), options_.seed, static_cast<uint64_t>(epoch_));
-  const int64_t first = batch_++ * options_.batch_size;
-  const int64_t last = std::min(count(), first + options_.batch_size);
-  return Batch{rows(inputs_, first, last), rows(targets_, first, last)};
-}
-
-Tensor Loader::rows(const Tensor& of, int64_t first, int64_t last) const {
-  Spec spec = of.spec();
-  spec.shape[0] = last - first;
-  const Tensor out(make_value(cpu_backend(), spec));
-  const size_t bytes = spec.bytes() / static_cast<size_t>(last - first);
-  const auto* from = static_cast<const std::byte*>(of.view().data);
-  auto* to = static_cast<std::byte*>(out.view().data);
-  for (int64_t i = first; i < last; ++i, to += bytes) {
-    const int64_t row = options_.shuffle ? order_[static_cast<size_t>(i)] : i;
-    std::copy_n(from + static_cast<size_t>(row) * bytes, bytes, to);
-  }
-  return out;
+  Batch batch = ahead_->take({options_.seed, epoch_, batch_});
+  ++batch_;
+  const bool last = batch_ == batches();
+  if (options_.prefetch) ahead_->ask({options_.seed, epoch_ + last, last ? 0 : batch_});
+  return batch;
 }
 
 NamedTensors Loader::state_dict() const {
@@ -143,10 +139,7 @@ StagedLoad Loader::stage_load(const NamedTensors& state) {
     throw Error(fmt::format(
         "Loader: the state has epoch {}, batch {}; required are at least 0, and at most {} batches", epoch,
         batch, batches()));
-  return {{}, [=, this] {
-            options_.seed = seed, epoch_ = epoch, batch_ = batch;
-            order_.clear();
-          }};
+  return {{}, [=, this] { options_.seed = seed, epoch_ = epoch, batch_ = batch; }};
 }
 
 }  // namespace varve::data

@@ -1,7 +1,10 @@
 // Loader: a data set in batches, in an order that is a pure function of seed and epoch. Its position is
-// state, so that training interrupted in the middle of an epoch goes on with the very next batch.
+// state, so that training interrupted in the middle of an epoch goes on with the very next batch. The next
+// batch is made while the step runs.
 #pragma once
 
+#include <functional>
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -19,27 +22,39 @@ struct LoaderOptions {
   bool shuffle = false;
   uint64_t seed = 0;
   bool drop_last = false;  // leave out a last batch that is not full
+  bool prefetch = true;    // make the next batch meanwhile, on a thread of the loader's own; the same batches
+  // What becomes of a batch's inputs, such as bytes made numbers; null: they stay as they are. Called by
+  // either thread, one batch at a time: a function of its argument alone, and not of a generator.
+  std::function<Tensor(const Tensor&)> transform{};
 };
 
 // 0 .. count-1 in the order of that epoch (Fisher-Yates, driven by Philox).
 VARVE_API std::vector<int64_t> permutation(int64_t count, uint64_t seed, uint64_t epoch);
 
+class Prefetch;
+
 class VARVE_API Loader {
  public:
   using Options = LoaderOptions;
 
-  // inputs [N, ...] and targets [N, ...] on the CPU, of any dtypes; they are shared, not copied.
+  // inputs [N, ...] and targets [N, ...] on the CPU, of any dtypes; they are shared, not copied, and read at
+  // any time until the loader ends.
   Loader(const Tensor& inputs, const Tensor& targets, Options options = {});
+  ~Loader();
+  Loader(Loader&&) noexcept;
+  Loader& operator=(Loader&&) noexcept;
 
   // The next batch, in fresh tensors; nullopt once at the end of each epoch, after which the next one begins.
+  // Throws what the transform threw, and the same batch is the next again.
   std::optional<Batch> next();
 
-  int64_t epoch() const { return epoch_; }           // epochs completed
-  int64_t batch() const { return batch_; }           // batches given in this epoch
-  int64_t batches() const;                           // in an epoch
-  int64_t count() const { return inputs_.size(0); }  // examples
+  int64_t epoch() const { return epoch_; }  // epochs completed
+  int64_t batch() const { return batch_; }  // batches given in this epoch
+  int64_t batches() const;                  // in an epoch
+  int64_t count() const { return count_; }  // examples
 
-  // Position and seed, and what must agree for them to mean the same: 0-d tensors.
+  // Position (of what was given, not of what is made ahead) and seed, and what must agree for them to mean
+  // the same: 0-d tensors.
   NamedTensors state_dict() const;
   // Goes to that position. Error if the state is incomplete, or of another number of examples, batch size,
   // shuffle or drop_last; nothing is changed then.
@@ -47,12 +62,10 @@ class VARVE_API Loader {
   StagedLoad stage_load(const NamedTensors& state);
 
  private:
-  Tensor rows(const Tensor& of, int64_t first, int64_t last) const;
-
-  Tensor inputs_, targets_;
   Options options_;
+  int64_t count_;
   int64_t epoch_ = 0, batch_ = 0;
-  std::vector<int64_t> order_;  // of this epoch; empty until needed, and always without shuffle
+  std::unique_ptr<Prefetch> ahead_;
 };
 
 }  // namespace varve::data

@@ -196,6 +196,9 @@ void parallel(int64_t count, TaskRef task) {
 
 bool is_alone() { return inside_task || threads() == 1; }
 
+Alone::Alone() : previous_(std::exchange(inside_task, true)) {}
+Alone::~Alone() { inside_task = previous_; }
+
 namespace {
 
 class Memory {

@@ -39,6 +39,17 @@ VARVE_API void parallel(int64_t count, TaskRef task);
 
 // Whether parallel would run tasks on this thread alone.
 bool is_alone();
+// While one lives it does, and the pool is left to others.
+class VARVE_API Alone {
+ public:
+  Alone();
+  ~Alone();
+  Alone(const Alone&) = delete;
+  Alone& operator=(const Alone&) = delete;
+
+ private:
+  bool previous_;
+};
 
 // Memory of the calling thread, at least `bytes`, 64-byte aligned, valid until its next call; grows and
 // stays. For a kernel, and for a part of a plan whose kernels have workspaces of their own.

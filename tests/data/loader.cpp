@@ -4,9 +4,17 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <map>
+#include <thread>
 
+#include <varve/core/cpu/threads.h>
+#include <varve/core/graph.h>
+#include <varve/core/ops/elementwise.h>
+#include <varve/core/ops/pointwise.h>
 #include <varve/core/ops/views.h>
+#include <varve/core/record.h>
 
 #include "tests/fixture.h"
 
@@ -186,4 +194,116 @@ TEST_CASE("loaders refuse data that do not belong together") {
   CHECK_THROWS_AS((data::Loader{zeros({}), zeros({})}), ShapeError);
   CHECK_THROWS_AS((data::Loader{Tensor(), zeros({1})}), ShapeError);
   CHECK_THROWS_AS((data::Loader{zeros({4}), zeros({4}), {.batch_size = 0}}), Error);
+}
+
+namespace {
+
+// Bytes and their halves: a data set whose inputs are made numbers batch by batch.
+data::Loader::Options halving(bool prefetch) {
+  return {
+      .batch_size = 4, .shuffle = true, .seed = 3, .prefetch = prefetch, .transform = [](const Tensor& x) {
+        return cast(x, DType::f32) * 0.5;
+      }};
+}
+
+data::Loader bytes(data::Loader::Options options) {
+  return {reshape(arange(0, 18 * 5, 1, DType::u8), {18, 5}), arange(18), std::move(options)};
+}
+
+bool same(const std::optional<data::Batch>& a, const std::optional<data::Batch>& b) {
+  return a.has_value() == b.has_value() &&
+         (!a || (test::identical(a->inputs, b->inputs) && test::identical(a->targets, b->targets)));
+}
+
+}  // namespace
+
+TEST_CASE("batches made ahead are those made when asked for, wherever the loader goes") {
+  data::Loader ahead = bytes(halving(true)), plain = bytes(halving(false));
+  CHECK(plain.next()->inputs.dtype() == DType::f32);
+  ahead.next();
+  const NamedTensors fourth = [&] {
+    for (int i = 0; i < 3; ++i) ahead.next(), plain.next();
+    return copied(ahead.state_dict());
+  }();
+  CHECK(ahead.batch() == 4);  // what is made ahead was not given
+  for (int i = 0; i < 30; ++i) {
+    CAPTURE(i);
+    if (i % 7 == 3) ahead.load_state_dict(fourth), plain.load_state_dict(fourth);
+    if (i % 5 == 4) {
+      data::Loader moved = std::move(ahead);
+      CHECK_THROWS_WITH_AS(ahead.next(), doctest::Contains("moved from"), Error);
+      ahead = std::move(moved);
+    }
+    CHECK(same(ahead.next(), plain.next()));
+    CHECK(ahead.epoch() == plain.epoch());
+    CHECK(ahead.batch() == plain.batch());
+  }
+}
+
+TEST_CASE("a batch is made ahead, one and no more, by a thread that takes none of the pool's") {
+  std::atomic<int> made{0}, alone{0};
+  const std::thread::id mine = std::this_thread::get_id();
+  std::atomic<bool> elsewhere{false};
+  const int before = threads();
+  set_threads(2);
+  {
+    data::Loader loader = bytes({.batch_size = 4, .transform = [&](const Tensor& x) {
+                                   elsewhere = std::this_thread::get_id() != mine;
+                                   alone += elsewhere && cpu::is_alone();
+                                   CHECK_FALSE(grad_enabled());
+                                   ++made;
+                                   return x;
+                                 }});
+    CHECK(made == 0);
+    loader.next();
+    while (made < 2) std::this_thread::yield();
+    CHECK(elsewhere);
+    CHECK(alone == 1);
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    CHECK(made == 2);
+    CHECK_FALSE(cpu::is_alone());
+    int given = 1;
+    while (loader.epoch() < 3) given += loader.next().has_value();
+    while (made < given + 1) std::this_thread::yield();  // the first of the next epoch, too
+    CHECK(made == given + 1);
+  }
+  set_threads(before);
+}
+
+TEST_CASE("what a transform throws is thrown by next, and nothing is skipped") {
+  for (const bool prefetch : {false, true}) {
+    CAPTURE(prefetch);
+    std::atomic<int> failing{20}, thrown{0};  // of the second batch
+    const auto transform = [&](const Tensor& x) {
+      if (x.data<uint8_t>()[0] == failing) throw Error("not this one, " + std::to_string(++thrown));
+      return cast(x, DType::f32);
+    };
+    data::Loader loader = bytes({.batch_size = 4, .prefetch = prefetch, .transform = transform});
+    CHECK(loader.next()->targets[0].item() == 0);
+    while (prefetch && thrown == 0) std::this_thread::yield();
+    CHECK_THROWS_WITH_AS(loader.next(), "not this one, 1", Error);
+    CHECK(loader.batch() == 1);
+    CHECK_THROWS_WITH_AS(loader.next(), "not this one, 2", Error);
+    failing = -1;
+    CHECK(loader.next()->targets[0].item() == 4);
+    CHECK(loader.next()->targets[0].item() == 8);
+  }
+}
+
+TEST_CASE("a transform keeps the examples that it is given") {
+  for (const auto& wrong :
+       {+[](const Tensor&) { return Tensor(); }, +[](const Tensor& x) { return slice(x, 0, 1, 4); },
+        +[](const Tensor&) { return zeros({}); }}) {
+    data::Loader loader = bytes({.batch_size = 4, .transform = wrong});
+    CHECK_THROWS_WITH_AS(loader.next(), doctest::Contains("of 4 examples; required is [4, ...]"), ShapeError);
+  }
+}
+
+TEST_CASE("a loader may go at any moment, and is no part of a trace") {
+  for (int taken = 0; taken < 8; ++taken) {
+    data::Loader loader = bytes(halving(true));
+    for (int i = 0; i < taken; ++i) loader.next();
+  }
+  data::Loader loader = bytes(halving(true));
+  CHECK_THROWS_AS(trace([&](const Tensors&) { return Tensors{loader.next()->inputs}; }, {}), Error);
 }
