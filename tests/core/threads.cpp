@@ -1,44 +1,24 @@
 // The pool of threads: what it does when the system has no more of them.
-#include <dlfcn.h>
 #include <doctest/doctest.h>
-#include <pthread.h>
 #include <sched.h>
 
 #include <atomic>
-#include <cerrno>
 #include <chrono>
-#include <climits>
 #include <string>
 #include <thread>
 
 #include <varve/core/cpu/threads.h>
 #include <varve/core/error.h>
 
+#include "tests/scarce_threads.h"
+
 using namespace varve;
 
 namespace {
-// How many threads may still start.
-std::atomic<int> startable{INT_MAX};
-}  // namespace
-
-// In place of the C library's: fails as it does where there are no more threads.
-extern "C" [[gnu::visibility("default")]] int pthread_create(pthread_t* thread,
-                                                             const pthread_attr_t* attributes,
-                                                             void* (*run)(void*), void* argument) noexcept {
-  static const auto create = reinterpret_cast<decltype(&pthread_create)>(dlsym(RTLD_NEXT, "pthread_create"));
-  return startable-- > 0 ? create(thread, attributes, run, argument) : EAGAIN;
-}
-
-namespace {
-
-struct Scarce {
-  explicit Scarce(int count) { startable = count; }
-  ~Scarce() { startable = INT_MAX; }
-};
 
 // The pool's first use, before main: where no thread can start.
 const int first_size = [] {
-  const Scarce none(0);
+  const test::ScarceThreads none(0);
   return threads();
 }();
 
@@ -58,7 +38,7 @@ TEST_CASE("a process that can start no thread computes with its own") {
 TEST_CASE("threads that cannot start are an error, and the pool stays as it was") {
   const int before = threads();
   for (int started : {0, 1, 5}) {
-    const Scarce scarce(started);
+    const test::ScarceThreads scarce(started);
     const std::string found = "8 threads required, " + std::to_string(started + 1) + " could start";
     CHECK_THROWS_WITH_AS(set_threads(8), doctest::Contains(found.c_str()), Error);
     CHECK(threads() == before);
@@ -100,4 +80,20 @@ TEST_CASE("a worker that slept is woken on another processor than the caller's")
     kept_off = helped > 0 && anywhere == 0;
   }
   CHECK(kept_off);
+}
+
+TEST_CASE("a thread that is alone leaves the pool to others") {
+  set_threads(2);
+  const auto caller = std::this_thread::get_id();
+  {
+    const cpu::Alone alone;
+    const cpu::Alone within;
+    CHECK(cpu::is_alone());
+    std::atomic<int> elsewhere{0};
+    cpu::parallel(1000, [&](int64_t) { elsewhere += std::this_thread::get_id() != caller; });
+    CHECK(elsewhere == 0);
+    CHECK(sum_of_tasks() == 499500);
+  }
+  CHECK_FALSE(cpu::is_alone());
+  set_threads(available_processors());
 }

@@ -17,6 +17,7 @@
 #include <varve/core/record.h>
 
 #include "tests/fixture.h"
+#include "tests/scarce_threads.h"
 
 using namespace varve;
 
@@ -268,6 +269,12 @@ TEST_CASE("a batch is made ahead, one and no more, by a thread that takes none o
     CHECK(made == given + 1);
   }
   set_threads(before);
+}
+
+TEST_CASE("where no thread can start, batches are made when asked for") {
+  const test::ScarceThreads none(0);
+  data::Loader ahead = bytes(halving(true)), plain = bytes(halving(false));
+  for (int i = 0; i < 9; ++i) CHECK(same(ahead.next(), plain.next()));
 }
 
 TEST_CASE("what a transform throws is thrown by next, and nothing is skipped") {
