@@ -103,7 +103,7 @@ class Kernel {
 
 // Whether the op gives `sample` as a view.
 bool shows(const AnySample& sample) {
-  return !sample.in.empty() && sample.op->alias(sample.in[0].view()).has_value();
+  return !sample.in.empty() && !sample.op->alias(sample.in[0].view()).empty();
 }
 
 // The largest sample that the op takes when grown; none of an op that shows its input.
