@@ -1,6 +1,8 @@
 #include <varve/data/prefetch.h>
 
 #include <fmt/format.h>
+#include <pthread.h>
+#include <sched.h>
 
 #include <algorithm>
 #include <system_error>
@@ -83,6 +85,8 @@ void Prefetch::ask(const Position& next) {
 
 void Prefetch::work() {
   const cpu::Alone alone;
+  const sched_param none{};  // when it wakes, it then takes no processor from a thread that computes
+  pthread_setschedparam(pthread_self(), SCHED_BATCH, &none);
   std::unique_lock lock(mutex_);
   for (;;) {
     asked_.wait(lock, [&] { return stop_ || state_ == State::asked; });

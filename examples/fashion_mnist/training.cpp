@@ -50,7 +50,7 @@ Training::Training(const Dataset& data, Options options)
       model_(seeded_model(options_.seed)),
       adam_(named_parameters(model_), {.lr = options_.lr.value_or(0.001)}),
       loader_(data.train_images, data.train_labels,
-              {.batch_size = options_.batch, .shuffle = true, .seed = options_.seed, .transform = pixels}) {
+              {.batch_size = options_.batch, .shuffle = true, .seed = options_.seed}) {
   make_folder(options_.out);
   label(model_);
   if (!options_.resume.empty()) resume();
@@ -90,7 +90,7 @@ void Training::save_checkpoint() const {
 
 // One step of training; returns the loss and how many answers were right.
 Tensors Training::step_on(const Tensor& images, const Tensor& labels) {
-  const Tensor logits = model_(images);
+  const Tensor logits = model_(pixels(images));
   const Tensor loss = nn::cross_entropy(logits, labels);
   adam_.zero_grad();
   loss.backward();
