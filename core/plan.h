@@ -40,8 +40,7 @@ class VARVE_API Plan {
   struct Call {
     OpPtr op;
     Backend* backend;
-    size_t views, ins, outs;  // views_[views] ... : inputs, then outputs, then scratch if it needs any
-    bool scratch;
+    size_t views, ins, outs;  // views_[views] ... : inputs, then outputs, then scratch
   };
   // Calls that are done together, part by part; or one.
   struct Group {
@@ -63,6 +62,8 @@ class VARVE_API Plan {
   class VARVE_API Frame {
    public:
     explicit Frame(const Plan& plan);
+    Frame(Frame&&) noexcept = default;
+    Frame& operator=(Frame&&) noexcept = default;
     // Points views to memory(end), end by end.
     void point(const std::vector<Patch>& patches, const auto& memory) {
       for (const Patch& p : patches) views_[p.view].data = static_cast<std::byte*>(memory(p.end)) + p.offset;
@@ -72,7 +73,7 @@ class VARVE_API Plan {
    private:
     Views ins(const Call& c) const { return {&views_[c.views], c.ins}; }
     Views outs(const Call& c) const { return {&views_[c.views + c.ins], c.outs}; }
-    View scratch(const Call& c) const { return c.scratch ? views_[c.views + c.ins + c.outs] : View(); }
+    const View& scratch(const Call& c) const { return views_[c.views + c.ins + c.outs]; }
     void run_part(const Group& group, int64_t part, std::byte* room) const;
 
     const Plan* plan_;

@@ -222,18 +222,18 @@ void Plan::Builder::make_groups() {
 
 void Plan::Builder::make_call(uint32_t number, size_t group) {
   const Graph::Call& call = plan_.graph_.calls[number];
-  const uint32_t scratch = scratch_of(number);
-  plan_.calls_.push_back({call.op, &backend_of(call), plan_.views_.size(), call.in.size(), call.out.size(),
-                          arena_.has(scratch)});
+  plan_.calls_.push_back({call.op, &backend_of(call), plan_.views_.size(), call.in.size(), call.out.size()});
   std::vector<Beside> beside(call.in.size(), Beside::rows);
   if (plan_.groups_.back().parts > 1) beside = by_rows(call, values_)->beside;
   for (size_t i = 0; i < call.in.size(); ++i) add_view(call.in[i], beside[i], rooms_[group]);
   for (const uint32_t v : call.out) add_view(v, Beside::rows, rooms_[group]);
   note_written(call);
-  if (!arena_.has(scratch)) return;
-  const Spec bytes{DType::u8, {static_cast<int64_t>(arena_.bytes(scratch))}};
-  plan_.in_arena_.push_back({plan_.views_.size(), 0, static_cast<int64_t>(arena_.offset(scratch))});
-  plan_.views_.push_back(contiguous_view(nullptr, bytes));
+  View scratch;
+  if (const uint32_t block = scratch_of(number); arena_.has(block)) {
+    scratch = contiguous_view(nullptr, {DType::u8, {static_cast<int64_t>(arena_.bytes(block))}});
+    plan_.in_arena_.push_back({plan_.views_.size(), 0, static_cast<int64_t>(arena_.offset(block))});
+  }
+  plan_.views_.push_back(scratch);
   plan_.part_views_.push_back({});
 }
 
