@@ -10,7 +10,7 @@ namespace bench {
 const Peers& peers() {
   [[maybe_unused]] const std::string level = varve::cpu::level();
 #if defined(BENCH_LEVEL_x86_64_v4)
-  if (level == "x86-64-v4") return bench_peers_x86_64_v4;
+  if (level.starts_with("x86-64-v4")) return bench_peers_x86_64_v4;
 #endif
 #if defined(BENCH_LEVEL_x86_64_v3)
   if (level == "x86-64-v3") return bench_peers_x86_64_v3;

@@ -26,35 +26,45 @@ set(varve_kernel_sources
   core/cpu/pointwise_loops.cpp core/cpu/conversions.cpp core/cpu/reduce_loops.cpp core/cpu/row_loops.cpp
   core/cpu/random_loops.cpp core/cpu/gemm.cpp core/cpu/table.cpp)
 
-# Adds the object of one level to the target.
-function(varve_add_level target level)
-  set(objects varve_kernels_${level})
-  add_library(${objects} OBJECT ${varve_kernel_sources})
+# Adds one object to the target, compiled with `options` from the sources that follow; all it shows is the table
+# varve_kernels_<name>.
+function(varve_add_kernels target name options)
+  set(objects varve_kernels_${name})
+  add_library(${objects} OBJECT ${ARGN})
   target_include_directories(${objects} PRIVATE ${VARVE_INCLUDE_ROOT})
   target_link_libraries(${objects} PRIVATE Eigen3::Eigen)
   target_compile_features(${objects} PRIVATE cxx_std_20)
-  target_compile_definitions(${objects} PRIVATE Eigen=Eigen_${level} EIGEN_DONT_PARALLELIZE EIGEN_NO_DEBUG
-    VARVE_STATIC VARVE_LEVEL_TABLE=varve_kernels_${level})
+  target_compile_definitions(${objects} PRIVATE Eigen=Eigen_${name} EIGEN_DONT_PARALLELIZE EIGEN_NO_DEBUG
+    VARVE_STATIC VARVE_LEVEL_TABLE=${objects})
   # Always optimised, but under sanitizers, which take minutes over it. No -ffast-math: NaN and infinity mean something.
   # Contraction off: the same product and sum everywhere. errno off: else a square root calls the library. No unique
   # symbols: the linker would merge them across levels, whatever their visibility.
   target_compile_options(${objects} PRIVATE $<$<NOT:$<BOOL:${varve_sanitized}>>:-O3>
     $<$<CXX_COMPILER_ID:GNU>:-fno-gnu-unique> -fno-math-errno -fno-trapping-math -ffp-contract=off -fwrapv
     -Wno-psabi -Wno-ignored-attributes -Wno-uninitialized $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
-  if(NOT level STREQUAL "generic")
-    string(REPLACE _ - march ${level})
-    target_compile_options(${objects} PRIVATE -march=${march})
-  endif()
+  target_compile_options(${objects} PRIVATE ${options})
   set_target_properties(${objects} PROPERTIES CXX_EXTENSIONS OFF POSITION_INDEPENDENT_CODE ON INTERPROCEDURAL_OPTIMIZATION OFF)
-  set(combined ${CMAKE_CURRENT_BINARY_DIR}/varve_kernels_${level}.o)
+  set(combined ${CMAKE_CURRENT_BINARY_DIR}/${objects}.o)
   add_custom_command(
     OUTPUT ${combined}
     COMMAND ${VARVE_LD} -r --force-group-allocation -o ${combined}.merged $<TARGET_OBJECTS:${objects}>
-    COMMAND ${VARVE_OBJCOPY} --keep-global-symbol=varve_kernels_${level} ${combined}.merged ${combined}
+    COMMAND ${VARVE_OBJCOPY} --keep-global-symbol=${objects} ${combined}.merged ${combined}
     COMMAND ${CMAKE_COMMAND} -E rm ${combined}.merged
     DEPENDS ${objects} $<TARGET_OBJECTS:${objects}>
     COMMAND_EXPAND_LISTS VERBATIM)
-  target_compile_definitions(${target} PRIVATE VARVE_LEVEL_${level})
   set_source_files_properties(${combined} PROPERTIES EXTERNAL_OBJECT TRUE GENERATED TRUE)
   target_sources(${target} PRIVATE ${combined})
+endfunction()
+
+# Adds the kernels of a level. AVX512-BF16 costs one loop more, not one level more.
+function(varve_add_level target level)
+  set(march)
+  if(NOT level STREQUAL "generic")
+    string(REPLACE _ - march -march=${level})
+  endif()
+  varve_add_kernels(${target} ${level} "${march}" ${varve_kernel_sources})
+  if(level STREQUAL "x86_64_v4")
+    varve_add_kernels(${target} ${level}_bf16 "${march};-mavx512bf16" core/cpu/gemm_bf16.cpp)
+  endif()
+  target_compile_definitions(${target} PRIVATE VARVE_LEVEL_${level})
 endfunction()

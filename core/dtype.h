@@ -13,7 +13,7 @@
 namespace varve {
 
 enum class DType : uint8_t { f32, f64, f16, bf16, i8, i16, i32, i64, u8, u16, u32, u64, boolean };
-inline constexpr size_t kDTypes = 13;
+inline constexpr size_t kDTypes = 13, kFloatings = 4;  // the floating ones come first
 
 namespace detail {
 // y - x, where y is the float nearest to x: 0 only where they are equal.
@@ -162,7 +162,7 @@ concept Element = requires {
 
 inline constexpr std::array<uint8_t, kDTypes> kElementBytes{4, 8, 2, 2, 1, 2, 4, 8, 1, 2, 4, 8, 1};
 constexpr size_t size_of(DType dtype) { return kElementBytes[static_cast<size_t>(dtype)]; }
-constexpr bool is_floating(DType dtype) { return dtype <= DType::bf16; }
+constexpr bool is_floating(DType dtype) { return static_cast<size_t>(dtype) < kFloatings; }
 constexpr bool is_half(DType dtype) { return dtype == DType::f16 || dtype == DType::bf16; }
 constexpr bool is_unsigned(DType dtype) { return dtype >= DType::u8; }  // bool counts: 0 or 1
 
@@ -195,12 +195,13 @@ Half::Half(float value) {
   }
 }
 
+// Without a branch, so that loops over it become vectors.
 Half::operator float() const {
   const uint32_t sign = uint32_t{bits & 0x8000u} << 16, magnitude = bits & 0x7fffu;
-  if (magnitude >= 0x7c00u) return std::bit_cast<float>(sign | 0x7f800000u | ((magnitude & 0x3ffu) << 13));
   // Scaling by 2^112 moves the exponent bias from 15 to 127, and makes subnormals normal.
   const float scaled = std::bit_cast<float>(magnitude << 13) * 0x1p112f;
-  return std::bit_cast<float>(sign | std::bit_cast<uint32_t>(scaled));
+  const uint32_t endless = magnitude >= 0x7c00u ? 0x7f800000u : 0u;  // the exponent of infinity and NaN
+  return std::bit_cast<float>(sign | endless | std::bit_cast<uint32_t>(scaled));
 }
 
 BFloat16::BFloat16(float value) {

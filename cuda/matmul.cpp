@@ -1,5 +1,5 @@
-// Matrix products by cuBLAS, in true f32 and f64. cuBLAS counts by columns, so out = a b is asked for as
-// out' = b' a'; what is transposed in memory is read so, without a copy.
+// Matrix products by cuBLAS: true f32 and f64, and halves summed in f32. cuBLAS counts by columns, so out = a
+// b is asked for as out' = b' a'; what is transposed in memory is read so, without a copy.
 #include <algorithm>
 
 #include <varve/core/axes.h>
@@ -16,7 +16,10 @@ cublasHandle_t handle(Context& on) {
   if (!on.blas) {
     if (!on.blas_workspace) on.blas_workspace = on.allocator.take(kWorkspace);
     VARVE_CUDA_CHECK(cublasCreate(&on.blas));
-    VARVE_CUDA_CHECK(cublasSetMathMode(on.blas, CUBLAS_DEFAULT_MATH));
+    // Neither TF32 for f32, nor sums of halves in less than f32.
+    VARVE_CUDA_CHECK(cublasSetMathMode(
+        on.blas,
+        static_cast<cublasMath_t>(CUBLAS_DEFAULT_MATH | CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION)));
   }
   if (on.blas_stream != on.queue()) {
     VARVE_CUDA_CHECK(cublasSetStream(on.blas, on.queue()));
@@ -38,6 +41,8 @@ Side side_of(int64_t height, int64_t width, int64_t row_stride, int64_t column_s
   return {CUBLAS_OP_T, std::max(column_stride, height)};
 }
 
+constexpr cudaDataType kTypes[kFloatings] = {CUDA_R_32F, CUDA_R_64F, CUDA_R_16F, CUDA_R_16BF};  // by dtype
+
 // `count` products, whose matrices are `steps` elements apart.
 struct Products {
   int64_t m, n, k, count;
@@ -46,7 +51,7 @@ struct Products {
 
   void run(cublasHandle_t blas, DType dtype, std::byte* const (&at)[3]) const {
     const bool wide = dtype == DType::f64;
-    const cudaDataType type = wide ? CUDA_R_64F : CUDA_R_32F;
+    const cudaDataType type = kTypes[static_cast<size_t>(dtype)];
     const cublasComputeType_t compute = wide ? CUBLAS_COMPUTE_64F : CUBLAS_COMPUTE_32F;
     const double wide_one = 1, zero = 0;  // zero is all bits 0 in both
     const float one = 1;

@@ -16,15 +16,19 @@ struct Tiles {
   int64_t count() const { return down * across; }
 };
 
+// Of a tile whose sums are f32 before they are rounded to a half: no more memory than 4 MiB for each thread.
+constexpr int64_t kMostStaged = 1 << 20;
+
 int64_t round_up(int64_t value, int64_t step) { return (value + step - 1) / step * step; }
 
 // One tile while a product is small, or nobody shares it; 16 when it is large: enough to share out, few
 // enough that packing each tile's sides costs little. Rows are cut first, for theirs lie together. Sides are
 // multiples of what the kernel's registers hold, and else as equal as can be: the slowest thread counts.
-Tiles tiles_for(int64_t m, int64_t n, int64_t k) {
+Tiles tiles_for(int64_t m, int64_t n, int64_t k, bool staged) {
   const double work =
       static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k);  // multiply-adds
-  const int64_t wanted = work < 1e5 || is_alone() ? 1 : work < 256e6 ? 2 : work < 4e9 ? 4 : 16;
+  const int64_t shared = work < 1e5 || is_alone() ? 1 : work < 256e6 ? 2 : work < 4e9 ? 4 : 16;
+  const int64_t wanted = staged ? std::max(shared, m * n / kMostStaged) : shared;
   int64_t down = 1, across = 1;
   while (down * across < wanted) {
     if ((down < 4 || m / down >= n / across) && m / down >= 64)
@@ -74,8 +78,11 @@ void drive_matmul(const View& a, const View& b, const View& out) {
     const double zero = 0;  // of all bits zero in each dtype
     return drive_fill(out, &zero);
   }
-  const Gemm gemm = kernels().gemm[out.dtype == DType::f64];
-  const Tiles tiles = tiles_for(m, n, k);
+  const auto dtype = static_cast<size_t>(out.dtype);
+  const Gemm gemm = kernels().gemm[dtype];
+  const StoreLoop rounded = kernels().store[static_cast<size_t>(Compute::f32)][dtype];
+  const bool staged = is_half(out.dtype);
+  const Tiles tiles = tiles_for(m, n, k, staged);
   const auto item = static_cast<int64_t>(size_of(out.dtype));
   const auto matrix = [&](int i, const View& v, int64_t index) {
     const Operand& o = batch.operand(i);
@@ -87,9 +94,14 @@ void drive_matmul(const View& a, const View& b, const View& out) {
     const int64_t i = row * tiles.rows, height = row == tiles.down - 1 ? m - i : tiles.rows;
     const int64_t j = column * tiles.columns, width = column == tiles.across - 1 ? n - j : tiles.columns;
     const Matrix y = matrix(2, out, index);
+    const size_t stage = staged ? static_cast<size_t>(round_up(height * width, 16)) * sizeof(float) : 0;
+    std::byte* const room = workspace(stage + gemm.workspace(height, width, k));
+    void* const c = staged ? room : y.at(i, j);
     gemm.run(height, width, k, matrix(0, a, index).operand(i, 0, height, k),
-             matrix(1, b, index).operand(0, j, k, width), y.at(i, j), std::max<int64_t>(y.rows, 1),
-             workspace(gemm.workspace(height, width, k)));
+             matrix(1, b, index).operand(0, j, k, width), c, staged ? width : std::max<int64_t>(y.rows, 1),
+             room + stage);
+    for (int64_t line = 0; staged && line < height; ++line)
+      rounded(static_cast<const float*>(c) + line * width, y.at(i + line, j), 1, width);
   });
 }
 

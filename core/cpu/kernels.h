@@ -59,7 +59,7 @@ struct Kernels {
   ReduceLoops reduce[kReduceFns][kComputes];
   RowLoop rows[kRowFns][kComputes];
   RandomLoop random[kRandomFns][2];  // f32, f64
-  Gemm gemm[2];                      // f32, f64
+  Gemm gemm[kFloatings];             // by dtype; f16 and bf16 summed in f32, to an f32 c
 };
 
 // The parts of a level's table, each filled by its own file.

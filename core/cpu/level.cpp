@@ -6,9 +6,12 @@
 
 #include <varve/core/cpu/kernels.h>
 #include <varve/core/cpu/processor.h>
+#include <varve/core/dtype.h>
 #include <varve/core/error.h>
 
-// The tables, one from each build of the kernels (cmake/kernels.cmake); a build may leave some out.
+// The tables, one from each build of the kernels (cmake/kernels.cmake); a build may leave some out. The first
+// is of one loop, for bf16.
+extern "C" const varve::cpu::Gemm* varve_kernels_x86_64_v4_bf16();
 extern "C" const varve::cpu::Kernels* varve_kernels_x86_64_v2();
 extern "C" const varve::cpu::Kernels* varve_kernels_x86_64_v3();
 extern "C" const varve::cpu::Kernels* varve_kernels_x86_64_v4();
@@ -20,14 +23,25 @@ namespace {
 struct Level {
   std::string_view name;
   const Kernels* (*table)();
-  int needs;  // the level of x86-64
+  int needs;  // of x86_64_level
 
   bool supported() const { return x86_64_level(this_processor()) >= needs; }
 };
 
+#if defined(VARVE_LEVEL_x86_64_v4)
+const Kernels* x86_64_v4_bf16() {
+  static const Kernels table = [] {
+    Kernels t = *varve_kernels_x86_64_v4();
+    t.gemm[static_cast<size_t>(DType::bf16)] = *varve_kernels_x86_64_v4_bf16();
+    return t;
+  }();
+  return &table;
+}
+#endif
+
 constexpr Level kLevels[] = {
 #if defined(VARVE_LEVEL_x86_64_v4)
-    {"x86-64-v4", varve_kernels_x86_64_v4, 4},
+    {"x86-64-v4-bf16", x86_64_v4_bf16, 5},     {"x86-64-v4", varve_kernels_x86_64_v4, 4},
 #endif
 #if defined(VARVE_LEVEL_x86_64_v3)
     {"x86-64-v3", varve_kernels_x86_64_v3, 3},

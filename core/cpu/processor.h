@@ -1,4 +1,4 @@
-// Which of the psABI's levels of x86-64 a processor is of, with the system it runs.
+// Which level of x86-64 a processor is of, with the system it runs.
 #pragma once
 
 #include <cstdint>
@@ -7,13 +7,13 @@
 
 namespace varve::cpu {
 
-// What CPUID and XGETBV say of a processor: leaf 1 ECX, leaf 7 EBX, leaf 0x80000001 ECX, and the registers
-// that the system saves.
+// What CPUID and XGETBV say of a processor: leaf 1 ECX, leaf 7 EBX, leaf 7.1 EAX, leaf 0x80000001 ECX, and
+// the registers that the system saves.
 struct Processor {
-  uint32_t leaf1, leaf7, extended, saved;
+  uint32_t leaf1, leaf7, leaf7_1, extended, saved;
 };
 
 VARVE_API Processor this_processor();            // all 0 but on x86-64
-VARVE_API int x86_64_level(const Processor& p);  // 1 to 4
+VARVE_API int x86_64_level(const Processor& p);  // 1 to 4 by the psABI; 5: AVX512-BF16 besides
 
 }  // namespace varve::cpu

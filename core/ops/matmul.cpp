@@ -15,17 +15,15 @@ View last_two_swapped(View v) {
   return v;
 }
 
-// Whether the kernel can read it as it is: f32 or f64, rows or columns without gaps, none of them broadcast.
+// Whether the kernel can read it as it is: rows or columns without gaps, none of them broadcast.
 bool readable(const View& v) {
   const int r = v.rank();
   const auto unit = [&](int axis) { return v.strides[axis] == 1 || v.shape[axis] <= 1; };
   const auto forward = [&](int axis) { return v.strides[axis] > 0 || v.shape[axis] <= 1; };
-  return !is_half(v.dtype) && (unit(r - 1) || unit(r - 2)) && forward(r - 1) && forward(r - 2);
+  return (unit(r - 1) || unit(r - 2)) && forward(r - 1) && forward(r - 2);
 }
 
-Spec computed(const View& v) { return {is_half(v.dtype) ? DType::f32 : v.dtype, v.shape}; }
-
-size_t aligned_bytes(const Spec& spec) { return (spec.bytes() + 63) / 64 * 64; }
+size_t aligned_bytes(const View& v) { return (Spec{v.dtype, v.shape}.bytes() + 63) / 64 * 64; }
 
 Shape batch_of(const Shape& shape) {
   Shape batch = shape;
@@ -69,30 +67,26 @@ Specs Matmul::infer(const Specs& in) const {
   return {{in[0].dtype, out}};
 }
 
-size_t Matmul::scratch(Views in, Views out) const {
-  size_t bytes = is_half(out[0].dtype) ? aligned_bytes(computed(out[0])) : 0;
+size_t Matmul::scratch(Views in, Views) const {
+  size_t bytes = 0;
   for (const View& v : in)
-    if (!readable(v)) bytes += aligned_bytes(computed(v));
+    if (!readable(v)) bytes += aligned_bytes(v);
   return bytes;
 }
 
 void Matmul::run(Backend& on, Views in, Views out, const View& scratch) const {
   std::byte* free = scratch.as<std::byte>();
-  const auto take = [&](const Spec& spec) {
-    const View v = contiguous_view(free, spec);
-    free += aligned_bytes(spec);
-    return v;
-  };
   const auto prepared = [&](const View& v, bool transposed) {
     View x = v;
-    if (!readable(v)) on.copy(v, x = take(computed(v)));
+    if (!readable(v)) {
+      x = contiguous_view(free, {v.dtype, v.shape});
+      free += aligned_bytes(v);
+      on.copy(v, x);
+    }
     return over_batch(transposed ? last_two_swapped(x) : x, out[0]);
   };
   const View a = prepared(in[0], transpose_a), b = prepared(in[1], transpose_b);
-  if (!is_half(out[0].dtype)) return on.matmul(a, b, out[0]);
-  const View wide = take(computed(out[0]));
-  on.matmul(a, b, wide);
-  on.copy(wide, out[0]);
+  on.matmul(a, b, out[0]);
 }
 
 Tensors Matmul::vjp(const Saved& s, const Tensors& dy) const {

@@ -296,7 +296,7 @@ TEST_CASE("every instruction set of this processor agrees with plain loops") {
     cpu::set_level(level);
     CAPTURE(level);
     CHECK(cpu::level() == level);
-    for (DType dtype : {DType::f32, DType::f64, DType::f16, DType::i64})
+    for (DType dtype : {DType::f32, DType::f64, DType::f16, DType::bf16, DType::i64})
       for_each_op(dtype, [](const std::vector<AnySample>& samples) {
         for (const AnySample& sample : samples) check_parity(sample, Layout::plain);
       });

@@ -11,7 +11,7 @@ using namespace varve;
 #if defined(__x86_64__)
 namespace {
 
-// What the psABI adds at each level, by the names of /proc/cpuinfo: a word of Processor, and a bit by Intel's
+// What each level adds, by the names of /proc/cpuinfo: a word of Processor, and a bit by Intel's
 // manual.
 struct Feature {
   int level;
@@ -29,21 +29,21 @@ const Feature kFeatures[] = {
     {3, "abm", &P::extended, 5},     {3, "", &P::saved, 1},          {3, "", &P::saved, 2},
     {4, "avx512f", &P::leaf7, 16},   {4, "avx512dq", &P::leaf7, 17}, {4, "avx512cd", &P::leaf7, 28},
     {4, "avx512bw", &P::leaf7, 30},  {4, "avx512vl", &P::leaf7, 31}, {4, "", &P::saved, 5},
-    {4, "", &P::saved, 6},           {4, "", &P::saved, 7},
+    {4, "", &P::saved, 6},           {4, "", &P::saved, 7},          {5, "avx512_bf16", &P::leaf7_1, 5},
 };
 
 }  // namespace
 
 TEST_CASE("a processor is of the level below that of any feature it lacks") {
-  for (int level = 1; level <= 4; ++level) {
+  for (int level = 1; level <= 5; ++level) {
     P p{};
     for (const Feature& f : kFeatures)
       if (f.level <= level) p.*f.word |= 1u << f.bit;
     CHECK(cpu::x86_64_level(p) == level);
   }
   for (const Feature& f : kFeatures) {
-    P p{~0u, ~0u, ~0u, ~0u};
-    CHECK(cpu::x86_64_level(p) == 4);
+    P p{~0u, ~0u, ~0u, ~0u, ~0u};
+    CHECK(cpu::x86_64_level(p) == 5);
     p.*f.word &= ~(1u << f.bit);
     CAPTURE(f.name);
     CAPTURE(f.bit);
