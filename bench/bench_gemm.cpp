@@ -3,7 +3,7 @@
 // and nothing more, so timing is paused for Eigen rather than manual, and no number of iterations is set.
 //
 // Counters, of the median: flops (a rate), of_peak (fraction of the peak of that many threads), of_eigen
-// (Eigen's time over ours in pairs run one after the other), eigen_flops.
+// (Eigen's time over ours in pairs run one after the other; its product of f32 for bf16), eigen_flops.
 //
 //   bench_gemm --serve [--threads N]     reads the names of cases on stdin, answers each with the seconds of
 //   a
@@ -33,11 +33,33 @@
 
 namespace {
 
+// A dtype that products are timed of.
+template <class T>
+struct Kind;
+template <>
+struct Kind<float> {
+  static constexpr const char *kName = "f32", *kPeakName = "peak/f32";
+  static constexpr auto kPeak = bench::peak_f32;
+  using Eigens = float;
+};
+template <>
+struct Kind<double> {
+  static constexpr const char *kName = "f64", *kPeakName = "peak/f64";
+  static constexpr auto kPeak = bench::peak_f64;
+  using Eigens = double;
+};
+template <>
+struct Kind<varve::BFloat16> {
+  static constexpr const char *kName = "bf16", *kPeakName = "peak/bf16";
+  static constexpr auto kPeak = bench::peak_bf16;
+  using Eigens = float;
+};
+
 template <class T>
 double peak_once(int threads) {
   static std::map<int, double> known;
   const auto [entry, fresh] = known.emplace(threads, 0);
-  if (fresh) entry->second = std::is_same_v<T, float> ? bench::peak_f32(threads) : bench::peak_f64(threads);
+  if (fresh) entry->second = Kind<T>::kPeak(threads);
   return entry->second;
 }
 
@@ -57,19 +79,21 @@ class Products {
     varve::Matmul{}.run(varve::cpu_backend(), in, out, {});
   }
   void eigen() const {
-    const T *x = a_.template data<T>().data(), *y = b_.template data<T>().data();
-    T* z = peer_.view().template as<T>();
-    if constexpr (std::is_same_v<T, float>)
+    const Peer *x = peer_a_.template data<Peer>().data(), *y = peer_b_.template data<Peer>().data();
+    Peer* z = peer_c_.view().template as<Peer>();
+    if constexpr (std::is_same_v<Peer, float>)
       bench::peers().eigen_f32(m_, n_, k_, x, y, z);
     else
       bench::peers().eigen_f64(m_, n_, k_, x, y, z);
   }
 
  private:
-  static constexpr varve::DType kType = varve::dtype_of<T>;
+  using Peer = typename Kind<T>::Eigens;
+  static constexpr varve::DType kType = varve::dtype_of<T>, kPeer = varve::dtype_of<Peer>;
   int64_t m_, k_, n_;
   varve::Tensor a_ = varve::randn({m_, k_}, kType), b_ = varve::randn({k_, n_}, kType);
-  varve::Tensor c_ = varve::zeros({m_, n_}, kType), peer_ = varve::zeros({m_, n_}, kType);
+  varve::Tensor c_ = varve::zeros({m_, n_}, kType), peer_a_ = varve::cast(a_, kPeer);
+  varve::Tensor peer_b_ = varve::cast(b_, kPeer), peer_c_ = varve::zeros({m_, n_}, kPeer);
 };
 
 // Of one product, timed several at a time where they are small.
@@ -136,8 +160,10 @@ void for_each_case(const auto& f) {
   const int all = varve::available_processors();
   for (const auto& s : kSizes)
     for (int threads = 1; threads <= all; threads += std::max(1, all - 1)) {
-      f(float{}, named("f32", s, threads), s[0], s[1], s[2], threads);
-      f(double{}, named("f64", s, threads), s[0], s[1], s[2], threads);
+      const auto of = [&]<class T>(T kind) {
+        f(kind, named(Kind<T>::kName, s, threads), s[0], s[1], s[2], threads);
+      };
+      of(float{}), of(double{}), of(varve::BFloat16{});
     }
 }
 
@@ -152,12 +178,13 @@ void serve(bench::Options options) {
     const auto made = std::make_shared<std::optional<Products<T>>>();
     const auto products = [=]() -> const Products<T>& { return *made ? **made : made->emplace(m, k, n); };
     const double flops = operations(m, k, n);
-    const std::string ceiling = std::is_same_v<T, float> ? "peak/f32" : "peak/f64";
-    cases.add({name, flops, [=] { return seconds(products(), [&] { products().ours(); }); }, ceiling});
-    cases.add({name + "/eigen", flops, [=] { return seconds(products(), [&] { products().eigen(); }); }});
+    cases.add(
+        {name, flops, [=] { return seconds(products(), [&] { products().ours(); }); }, Kind<T>::kPeakName});
+    if constexpr (std::is_same_v<T, typename Kind<T>::Eigens>)
+      cases.add({name + "/eigen", flops, [=] { return seconds(products(), [&] { products().eigen(); }); }});
   });
-  cases.add(bench::peak_case("peak/f32", bench::peak_f32));
-  cases.add(bench::peak_case("peak/f64", bench::peak_f64));
+  const auto add_peak = [&]<class T>(T) { cases.add(bench::peak_case(Kind<T>::kPeakName, Kind<T>::kPeak)); };
+  add_peak(float{}), add_peak(double{}), add_peak(varve::BFloat16{});
   cases.run(options);
 }
 

@@ -7,6 +7,7 @@
 #include <thread>
 #include <vector>
 
+#include <varve/core/cpu/level.h>
 #include <varve/core/cpu/threads.h>
 #include <varve/core/ops/make.h>
 
@@ -62,6 +63,9 @@ class Triad {
 
 double peak_f32(int threads) { return peak(peers().fma_f32, threads); }
 double peak_f64(int threads) { return peak(peers().fma_f64, threads); }
+double peak_bf16(int threads) {
+  return varve::cpu::level() == "x86-64-v4-bf16" ? peak(peers().dot_bf16, threads) : peak_f32(threads);
+}
 
 Case peak_case(const std::string& name, double (*peak)(int threads)) {
   constexpr double kOperations = 1e10;

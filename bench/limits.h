@@ -11,6 +11,7 @@ namespace bench {
 // Floating-point operations a second that `threads` threads reach together in registers: the best of five.
 double peak_f32(int threads);
 double peak_f64(int threads);
+double peak_bf16(int threads);
 
 // Cases that are ceilings of others, with as many threads as varve has when they run. A peak:
 Case peak_case(const std::string& name, double (*peak)(int threads) = peak_f32);

@@ -74,15 +74,23 @@ def torch_product(a, b, c):
     return lambda: torch.mm(a, b, out=c)
 
 
+def torch_bf16_product(a, b, c):
+    x, y, z = (torch.from_numpy(t).bfloat16() for t in (a, b, c))
+    torch.mm(x, y, out=z)
+    c[:] = z.float()
+    return lambda: torch.mm(x, y, out=z)
+
+
 def timed(product_of, case, flops):
     """A call that returns the seconds of one product; small ones are timed several at a time, as ours."""
     _, dtype, sizes, _ = case.split("/")
-    (m, k, n), kind = map(int, sizes.split("x")), {"f32": numpy.float32, "f64": numpy.float64}[dtype]
+    (m, k, n), kind = map(int, sizes.split("x")), numpy.float64 if dtype == "f64" else numpy.float32
+    error = 1e-2 * k ** 0.5 if dtype == "bf16" else 1e-2
     random = numpy.random.default_rng(1)
     a, b, c = (random.standard_normal(shape, kind) for shape in ((m, k), (k, n), (m, n)))
     product = product_of(a, b, c)
     product()
-    numpy.testing.assert_allclose(c[:8], a[:8] @ b, rtol=1e-2, atol=1e-2)
+    numpy.testing.assert_allclose(c[:8], a[:8] @ b, rtol=1e-2, atol=error)
     repeats = max(1, int(5e8 / flops))
 
     def run():
@@ -102,6 +110,9 @@ def peers(ours):
     if dnn.library:
         products["oneDNN"] = dnn.product
     for case in ours.ceilings:
+        if "/bf16/" in case:
+            yield case, "PyTorch", lazily(lambda made=(torch_bf16_product, case, ours.amounts[case]): timed(*made)), 0.85
+            continue
         least = 0.98 if "/f32/" in case else None
         yield case, "Eigen", case + "/eigen", least
         for peer, product in products.items():
