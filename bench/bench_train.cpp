@@ -1,6 +1,6 @@
 // Training steps (forward, backward, Adam), eager and compiled, beside the time their products alone would
-// take at the multiply-add peak: two networks on batches gathered by random index from 60,000 images of 784
-// numbers, and two blocks written from ops, on one batch.
+// take at the multiply-add peak: two networks, in f32 and in bf16, on batches gathered by random index from
+// 60,000 images of 784 numbers, and two blocks written from ops, on one batch.
 //
 //   bench_train [--rounds N] [--threads N] [--filter TEXT] [--device cuda]
 //   bench_train --serve      reads the names of cases on stdin, answers each with the seconds of a step
@@ -61,7 +61,7 @@ struct Images {
 // What a network is trained on: batches of images, or one batch again and again.
 class Batches {
  public:
-  Batches(const Images& images, int64_t size) : images_(images), size_(size) {}
+  Batches(const Images& images, int64_t size, DType dtype) : images_(images), size_(size), dtype_(dtype) {}
   Tensor next() {
     if (at_ + size_ > images_.order.size(0)) at_ = 0;
     at_ += size_;
@@ -69,12 +69,13 @@ class Batches {
   }
   Tensor loss(const auto& net, const Tensor& rows) const {
     const Tensor x = index_select(images_.pixels, 0, rows), y = index_select(images_.labels, 0, rows);
-    return nn::cross_entropy(net(x), y);
+    return nn::cross_entropy(net(cast(x, dtype_)), y);
   }
 
  private:
   const Images& images_;
   int64_t size_, at_ = 0;
+  DType dtype_;
 };
 class OneBatch {
  public:
@@ -106,9 +107,10 @@ class Training {
   Task task_;
 };
 
-// `work`: floating-point operations of the products of a step.
+// `work`: floating-point operations of the products of a step, whose peak is the case `peak`.
 template <class Net, class Task>
-void add(bench::Cases& cases, const std::string& name, double work, Net net, Task task) {
+void add(bench::Cases& cases, const std::string& name, double work, Net net, Task task,
+         const std::string& peak = "peak") {
   const int steps = static_cast<int>(1e10 / work);  // of a run
   const auto training = std::make_shared<Training<Net, Task>>(std::move(net), std::move(task));
   const auto timed = [=](auto step) {
@@ -124,7 +126,7 @@ void add(bench::Cases& cases, const std::string& name, double work, Net net, Tas
   const auto step = [training](const Tensor& input) { return training->step(input); };
   const auto compiled = std::make_shared<decltype(compile(step))>(compile(step));
   const bool on_cpu = current_device() == kCpu;  // whose peak is known
-  const std::string limit = on_cpu ? "peak" : "";
+  const std::string limit = on_cpu ? peak : "";
   cases.add({name + "/eager", work, timed(step), limit});
   cases.add({name + "/compiled", work, timed([compiled](const Tensor& input) { return (*compiled)(input); }),
              limit});
@@ -152,16 +154,28 @@ int main(int argc, char** argv) try {
   const OnDevice on(device_named(options.device));
   const Images images;
   bench::Cases cases("GFLOP/s");
-  add(cases, "784-256-10", products({784, 256, 10}, 64),
-      nn::Sequential(nn::Linear(784, 256), nn::ReLU(), nn::Linear(256, 10)), Batches(images, 64));
-  add(cases, "784-512-256-10", products({784, 512, 256, 10}, 256),
-      nn::Sequential(nn::Linear(784, 512), nn::ReLU(), nn::Linear(512, 256), nn::ReLU(), nn::Linear(256, 10)),
-      Batches(images, 256));
+  const auto networks = [&](DType dtype, const std::string& prefix, const std::string& peak) {
+    const auto network = [&](const std::string& name, const std::vector<int64_t>& sizes, int64_t batch,
+                             auto net) {
+      to(net, dtype);
+      add(cases, prefix + name, products(sizes, batch), std::move(net), Batches(images, batch, dtype), peak);
+    };
+    network("784-256-10", {784, 256, 10}, 64,
+            nn::Sequential(nn::Linear(784, 256), nn::ReLU(), nn::Linear(256, 10)));
+    network("784-512-256-10", {784, 512, 256, 10}, 256,
+            nn::Sequential(nn::Linear(784, 512), nn::ReLU(), nn::Linear(512, 256), nn::ReLU(),
+                           nn::Linear(256, 10)));
+  };
+  networks(DType::f32, "", "peak");
+  networks(DType::bf16, "bf16/", "peak/bf16");
   add(cases, "residual", products({512, 512, 512}, 256), Residual(), OneBatch({256, 512}));
   const double heads = 8 * 8 * 2 * product(256, 32, 256);  // scores, and what they weigh
   add(cases, "attention", product(8 * 256, 256, 3 * 256, 1) + heads + product(8 * 256, 256, 256), Attention(),
       OneBatch({8, 256, 256}));
-  if (options.device == "cpu") cases.add(bench::peak_case("peak"));
+  if (options.device == "cpu") {
+    cases.add(bench::peak_case("peak"));
+    cases.add(bench::peak_case("peak/bf16", bench::peak_bf16));
+  }
   cases.run(options);
   return 0;
 } catch (const std::exception& e) {

@@ -30,13 +30,29 @@ void Cloner::parameter(const std::string&, Tensor& t) {
   t = copy;
 }
 
+Mover Mover::to(Device device) {
+  return {[device](const Tensor& t) { return t.device() == device ? Tensor() : t.to(device); }};
+}
+
+Mover Mover::to(DType dtype) {
+  if (!is_floating(dtype))
+    throw DTypeError(fmt::format(
+        "to: dtype {}; a module is trained in a floating type: f32, f64, f16 or bf16", name_of(dtype)));
+  return {[dtype](const Tensor& t) {
+    return t.dtype() == dtype || !is_floating(t.dtype()) ? Tensor() : cast(t, dtype);
+  }};
+}
+
 void Mover::parameter(const std::string&, Tensor& t) {
-  if (t.device() == device) return;
-  Tensor& there = moved[t.value_ptr().get()];
+  Tensor& there = made[t.value_ptr().get()];
   if (!there.defined()) {
-    there = t.detach().to(device);
-    if (t.requires_grad()) there.set_requires_grad();
-    there.set_label(t.label());
+    there = moved(t.detach());
+    if (!there.defined()) {
+      there = t;
+    } else {
+      if (t.requires_grad()) there.set_requires_grad();
+      there.set_label(t.label());
+    }
   }
   t = there;
 }

@@ -160,9 +160,12 @@ struct Cloner {
     m.set(training);
   }
 };
+// Puts what `moved` makes of it in the place of each tensor; undefined: it stays.
 struct Mover {
-  Device device;
-  std::unordered_map<const Value*, Tensor> moved = {};
+  std::function<Tensor(const Tensor&)> moved;
+  std::unordered_map<const Value*, Tensor> made = {};
+  VARVE_API static Mover to(Device device);
+  VARVE_API static Mover to(DType dtype);
   VARVE_API void parameter(const std::string&, Tensor& t);
   void buffer(const std::string& name, Tensor& t) { parameter(name, t); }
   void mode(const std::string&, const Mode&) {}
@@ -258,7 +261,14 @@ M clone(M module) requires Module<M> {
 // afterwards.
 template <class M>
 void to(M& module, Device device) requires Module<M> {
-  walk(module, detail::Mover{device});
+  walk(module, detail::Mover::to(device));
+}
+// Converts every floating parameter and buffer to that dtype: to a half, whose master an optimizer keeps, for
+// training in mixed precision. What the module is given must be of it, too. DTypeError where it is not
+// floating. Make the optimizer afterwards.
+template <class M>
+void to(M& module, DType dtype) requires Module<M> {
+  walk(module, detail::Mover::to(dtype));
 }
 // A table: name, shape, dtype, numbers; tied tensors and buffers marked; the total.
 VARVE_API std::string summary(const std::vector<MemberEntry>& entries);

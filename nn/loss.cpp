@@ -56,7 +56,7 @@ int64_t first_outside(const Tensor& targets, const IndexRange& classes) {
 Tensor cross_entropy(const Tensor& logits, const Tensor& targets, Reduction reduction) {
   check_classes(logits, targets, "cross_entropy");
   const Tensor computed = cast(logits, dtype_of_compute(compute_of(logits.dtype())));
-  return reduced(cast(apply_one(CrossEntropy{}, {computed, targets}), logits.dtype()), reduction);
+  return cast(reduced(apply_one(CrossEntropy{}, {computed, targets}), reduction), logits.dtype());
 }
 
 Tensor nll_loss(const Tensor& log_probabilities, const Tensor& targets, Reduction reduction) {

@@ -21,10 +21,10 @@ void BasicAdam<Options>::update(size_t group, const GroupState& state) const {
   const Tensor rates = state.lr / unbiased(o.beta1), scales = rsqrt(unbiased(o.beta2));
   const Tensor keep = 1 - state.lr * (Options::kDecoupled ? o.weight_decay : 0);
   for (size_t i = 0; i < state.parameters.size(); ++i) {
-    const auto& [name, p, moments] = state.parameters[i];
+    const auto& p = state.parameters[i];
     const auto at = static_cast<int64_t>(i);
-    if (p.grad().defined())
-      apply_op(rule, {p, p.grad(), moments[0], moments[1], rates[at], scales[at], keep});
+    if (const Tensor g = p.tensor.grad(); g.defined())
+      apply_op(rule, {p.trained(), g, p.moments[0], p.moments[1], rates[at], scales[at], keep});
   }
 }
 

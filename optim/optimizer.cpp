@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include <varve/core/ops/copy.h>
+#include <varve/core/ops/elementwise.h>
 #include <varve/core/ops/make.h>
 #include <varve/core/ops/pointwise.h>
 #include <varve/core/ops/views.h>
@@ -40,8 +42,9 @@ void Optimizer::add_group(const NamedTensors& parameters, double lr) {
   groups_.push_back({{}, number(lr), zeros({static_cast<int64_t>(parameters.size())}, DType::f64)});
   for (const NamedTensor& given : parameters) {
     check_new(given);
-    Parameter p{given.name, given.tensor, {}};
-    for (size_t i = 0; i < moment_names_.size(); ++i) p.moments[i] = zeros_like(given.tensor);
+    Parameter p{given.name, given.tensor, {}, {}};
+    if (is_half(given.tensor.dtype())) p.master = cast(given.tensor.detach(), DType::f32);
+    for (size_t i = 0; i < moment_names_.size(); ++i) p.moments[i] = zeros_like(p.trained());
     if (given.tensor.label().empty()) given.tensor.set_label(given.name);
     groups_.back().parameters.push_back(std::move(p));
   }
@@ -87,8 +90,26 @@ void Optimizer::step() {
   const NoGrad guard;
   for (size_t g = 0; g < groups_.size(); ++g) {
     count_steps(groups_[g]);
+    renew_masters(groups_[g]);
     update(g, groups_[g]);
+    round_masters(groups_[g]);
   }
+}
+
+// A parameter that was loaded, or written otherwise, since the last step is trained from what it is now.
+void Optimizer::renew_masters(const GroupState& group) {
+  for (const Parameter& p : group.parameters) {
+    if (!p.master.defined() || !p.tensor.grad().defined()) continue;
+    // Half a unit in the last place.
+    const bool wide = p.tensor.dtype() == DType::bf16;
+    const MasterStep rule{{wide ? 0x1p-8 : 0x1p-11, wide ? 0 : 0x1p-25}};
+    apply_op(rule, {p.master, p.tensor.detach()});
+  }
+}
+
+void Optimizer::round_masters(const GroupState& group) {
+  for (const Parameter& p : group.parameters)
+    if (p.master.defined() && p.tensor.grad().defined()) p.tensor.assign(p.master);
 }
 
 void Optimizer::count_steps(const GroupState& group) {
@@ -128,6 +149,9 @@ NamedTensors Optimizer::state_dict() const {
     for (const GroupState& group : groups_)
       for (const Parameter& p : group.parameters)
         out.add(fmt::format("{}.{}", moment_names_[i], p.name), p.moments[i]);
+  for (const GroupState& group : groups_)
+    for (const Parameter& p : group.parameters)
+      if (p.master.defined()) out.add("master." + p.name, p.master);
   for (const GroupState& group : groups_)
     for (size_t i = 0; i < group.parameters.size(); ++i)
       out.add("step." + group.parameters[i].name, group.steps[static_cast<int64_t>(i)]);

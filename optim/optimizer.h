@@ -33,8 +33,9 @@ class VARVE_API Optimizer {
   double lr(size_t group = 0) const;
   size_t groups() const { return groups_.size(); }
 
-  // "exp_avg.ln1.weight", ..., "step.ln1.weight", ..., "groups.0.lr", "groups.0.beta1", ...: moments and
-  // steps by the name of their parameter. They and lr share the optimizer's memory.
+  // "exp_avg.ln1.weight", ..., "master.ln1.weight", ..., "step.ln1.weight", ..., "groups.0.lr",
+  // "groups.0.beta1", ...: moments, masters of halves and steps by the name of their parameter. They and lr
+  // share the optimizer's memory.
   NamedTensors state_dict() const;
   // Takes over moments, step, learning rates and options; strict as in load_into. Options other than lr are
   // constants of a compiled step: compile it after loading.
@@ -49,7 +50,10 @@ class VARVE_API Optimizer {
   struct Parameter {
     std::string name;
     Tensor tensor;
+    Tensor master;  // f32, for a half: what is trained, and the half rounded from after each step
     std::array<Tensor, 2> moments;
+
+    const Tensor& trained() const { return master.defined() ? master : tensor; }
   };
   struct GroupState {
     std::vector<Parameter> parameters;
@@ -72,6 +76,8 @@ class VARVE_API Optimizer {
  private:
   const GroupState& group_at(size_t group) const;
   static void count_steps(const GroupState& group);
+  static void renew_masters(const GroupState& group);
+  static void round_masters(const GroupState& group);
   void check_new(const NamedTensor& parameter) const;
   bool check_reached() const;
 

@@ -17,8 +17,9 @@ Sgd::Sgd(std::vector<Group<SgdOptions>> groups) : OptimizerOf("Sgd", {"momentum"
 void Sgd::update(size_t group, const GroupState& state) const {
   const SgdOptions& o = options_of(group);
   const SgdStep rule{{o.momentum, o.weight_decay, o.nesterov ? 1.0 : 0.0}};
-  for (const auto& [name, p, moments] : state.parameters)
-    if (p.grad().defined()) apply_op(rule, {p, p.grad(), moments[0], state.lr});
+  for (const auto& p : state.parameters)
+    if (const Tensor g = p.tensor.grad(); g.defined())
+      apply_op(rule, {p.trained(), g, p.moments[0], state.lr});
 }
 
 }  // namespace varve::optim

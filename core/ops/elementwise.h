@@ -129,5 +129,6 @@ struct Update {
 };
 using SgdStep = Update<pointwise::SgdUpdate, 2>;
 using AdamStep = Update<pointwise::AdamUpdate, 3>;
+using MasterStep = Update<pointwise::MasterUpdate, 1>;
 
 }  // namespace varve

@@ -220,4 +220,16 @@ struct Samples<AdamStep> {
   }
 };
 
+template <>
+struct Samples<MasterStep> {
+  static constexpr Accepts kAccepts = Accepts::floating;
+  static std::vector<Sample<MasterStep>> make(Draws& draws, DType d) {
+    std::vector<Sample<MasterStep>> out;
+    for (const Shape& s : {Shape{}, Shape{5}, Shape{3, 133}, Shape{0}})
+      for (double unit : {0.25, 0.75})
+        out.push_back({{{unit, 0.125}}, {draws.numbers(s, d), draws.numbers(s, d)}});
+    return out;
+  }
+};
+
 }  // namespace varve::test

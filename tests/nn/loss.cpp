@@ -137,15 +137,16 @@ TEST_CASE("cross_entropy has the NaN and the infinities of log_softmax") {
 TEST_CASE("cross_entropy of sixteen bits is computed in f32, and rounded") {
   test::Draws draws(6);
   const Tensor targets = draws.targets({9}, 10);
-  for (const DType dtype : {DType::f16, DType::bf16}) {
-    Tensor x = draws.numbers({9, 10}, dtype, {-9, 9}), wide = cast(x, DType::f32);
-    const auto loss = [&](Tensor& logits) {
-      return nn::cross_entropy(logits.set_requires_grad(), targets, nn::Reduction::none);
-    };
-    const Tensor y = loss(x), expected = loss(wide);
-    CHECK(test::identical(y, cast(expected, dtype)));
-    CHECK(test::identical(grad({y}, {x})[0], cast(grad({expected}, {wide})[0], dtype)));
-  }
+  for (const DType dtype : {DType::f16, DType::bf16})
+    for (const nn::Reduction reduction : {nn::Reduction::none, nn::Reduction::mean}) {
+      Tensor x = draws.numbers({9, 10}, dtype, {-9, 9}), wide = cast(x, DType::f32);
+      const auto loss = [&](Tensor& logits) {
+        return nn::cross_entropy(logits.set_requires_grad(), targets, reduction);
+      };
+      const Tensor y = loss(x), expected = loss(wide);
+      CHECK(test::identical(y, cast(expected, dtype)));
+      CHECK(test::identical(grad({y}, {x})[0], cast(grad({expected}, {wide})[0], dtype)));
+    }
 }
 
 TEST_CASE("cross_entropy is one call of a plan, and its gradient another") {

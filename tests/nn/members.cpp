@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <varve/core/ops/copy.h>
 #include <varve/core/ops/pointwise.h>
 #include <varve/core/ops/reduce.h>
 #include <varve/core/random.h>
@@ -246,6 +247,34 @@ TEST_CASE("a module can be frozen, and its clones keep their names") {
   for (const Tensor& p : parameters(layer)) CHECK(p.requires_grad());
   label(layer);
   CHECK(clone(layer).weight.label() == "weight");
+}
+
+TEST_CASE(
+    "a module goes to another dtype with its ties, names and what is trained; what counts stays whole") {
+  const auto check_halved = [](const Tensor& t, const Tensor& before) {
+    CHECK(test::identical(t.detach(), cast(before.detach(), DType::bf16)));
+    CHECK(t.is_leaf());
+    CHECK(t.requires_grad() == before.requires_grad());
+    CHECK(t.label() == before.label());
+  };
+  Tied model;
+  label(model);
+  model.decode.bias->set_requires_grad(false);
+  const Tied before = model;
+  to(model, DType::bf16);
+  check_halved(model.encode.weight, before.encode.weight);
+  check_halved(*model.decode.bias, *before.decode.bias);
+  CHECK(model.encode.weight.value_ptr() == model.decode.weight.value_ptr());
+  CHECK(before.encode.weight.dtype() == DType::f32);
+  const ValuePtr same = model.encode.weight.value_ptr();
+  to(model, DType::bf16);
+  CHECK(model.encode.weight.value_ptr() == same);
+
+  Block block;
+  block.running = zeros({3}, DType::i64);
+  to(block, DType::f16);
+  CHECK(block.running.dtype() == DType::i64);
+  CHECK_THROWS_AS(to(block, DType::i32), DTypeError);
 }
 
 TEST_CASE("tied handles thaw as one leaf") {

@@ -2,6 +2,7 @@
 // rate that changes between replays.
 #include <doctest/doctest.h>
 
+#include <varve/core/ops/copy.h>
 #include <varve/core/ops/random.h>
 #include <varve/core/plan.h>
 #include <varve/nn/activation.h>
@@ -74,13 +75,14 @@ TEST_CASE("what a step freezes and thaws is as it was for the next replay") {
 }
 
 template <class Optimizer, class Options>
-Tensors trained(bool compiled, Options options, size_t& plans) {
+Tensors trained(bool compiled, Options options, DType dtype, size_t& plans) {
   manual_seed(11);
-  const nn::Sequential model{nn::Linear{8, 10}, nn::GELU{}, nn::Dropout{0.3}, nn::Linear{10, 4}};
+  nn::Sequential model{nn::Linear{8, 10}, nn::GELU{}, nn::Dropout{0.3}, nn::Linear{10, 4}};
+  to(model, dtype);
   Optimizer optimizer(named_parameters(model), options);
   const auto step = [&](const Tensor& x, const Tensor& target) {
     optimizer.zero_grad();
-    const Tensor loss = nn::cross_entropy(model(x), target);
+    const Tensor loss = nn::cross_entropy(model(cast(x, dtype)), target);
     loss.backward();
     optim::clip_grad_norm(parameters(model), 0.5);
     optimizer.step();
@@ -101,16 +103,19 @@ Tensors trained(bool compiled, Options options, size_t& plans) {
 
 template <class Optimizer, class Options>
 void check(Options options) {
-  size_t none = 0, plans = 0;
-  const Tensors plain = trained<Optimizer>(false, options, none);
-  const Tensors replayed = trained<Optimizer>(true, options, plans);
-  CHECK(plans == 1);
-  REQUIRE(plain.size() == replayed.size());
-  for (size_t i = 0; i < plain.size(); ++i) {
-    CAPTURE(i);
-    CHECK(test::identical(plain[i], replayed[i]));
+  for (const DType dtype : {DType::f32, DType::bf16, DType::f16}) {
+    CAPTURE(name_of(dtype));
+    size_t none = 0, plans = 0;
+    const Tensors plain = trained<Optimizer>(false, options, dtype, none);
+    const Tensors replayed = trained<Optimizer>(true, options, dtype, plans);
+    CHECK(plans == 1);
+    REQUIRE(plain.size() == replayed.size());
+    for (size_t i = 0; i < plain.size(); ++i) {
+      CAPTURE(i);
+      CHECK(test::identical(plain[i], replayed[i]));
+    }
+    CHECK_FALSE(test::identical(plain[0], plain[19]));
   }
-  CHECK_FALSE(test::identical(plain[0], plain[19]));
 }
 
 }  // namespace

@@ -26,7 +26,8 @@ Mlp make_model() { return Mlp{nn::Linear{5, 7}, nn::SiLU{}, nn::Linear{7, 3}}; }
 
 Tensor one_step(const Mlp& model, optim::Optimizer& optimizer, uint64_t seed) {
   const Generator generator(seed);
-  const Tensor x = randn({4, 5}, DType::f32, generator), target = randn({4, 3}, DType::f32, generator);
+  const DType dtype = parameters(model)[0].dtype();
+  const Tensor x = randn({4, 5}, dtype, generator), target = randn({4, 3}, dtype, generator);
   const Tensor loss = nn::mse_loss(model(x), target);
   optimizer.zero_grad();
   loss.backward();
@@ -48,8 +49,9 @@ std::vector<std::string> names(const NamedTensors& tensors) {
 
 // Trains, saves, trains on; and loads what was saved into an optimizer made with other options.
 template <class Optimizer, class Options>
-void check_resume(Options options, Options others) {
-  const Mlp model = make_model();
+void check_resume(Options options, Options others, DType dtype = DType::f32) {
+  Mlp model = make_model();
+  to(model, dtype);
   Optimizer optimizer(named_parameters(model), options);
   for (uint64_t step = 0; step < 5; ++step) one_step(model, optimizer, step);
   optimizer.set_lr(0.003);
@@ -91,6 +93,8 @@ TEST_CASE("a saved optimizer resumes bit for bit, options included") {
   check_resume<optim::Adam>(optim::AdamOptions{.lr = 0.01, .beta1 = 0.7, .beta2 = 0.9, .weight_decay = 0.1},
                             optim::AdamOptions{.lr = 1, .eps = 0.1});
   check_resume<optim::AdamW>(optim::AdamWOptions{.lr = 0.01}, optim::AdamWOptions{.weight_decay = 0.5});
+  for (const DType half : {DType::bf16, DType::f16})
+    check_resume<optim::AdamW>(optim::AdamWOptions{.lr = 1e-3}, optim::AdamWOptions{}, half);
 }
 
 TEST_CASE("state is named by parameter, and complete before the first step") {
