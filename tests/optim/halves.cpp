@@ -1,6 +1,8 @@
 // Training in f16 and bf16: masters in f32 that small steps add up in, whatever is done to the halves.
 #include <doctest/doctest.h>
 
+#include <cmath>
+
 #include <varve/core/ops/copy.h>
 #include <varve/core/ops/make.h>
 #include <varve/core/ops/matmul.h>
@@ -64,7 +66,7 @@ TEST_CASE("a network of halves learns as well as one of f32") {
   CHECK(expected < 0.3);
   for (const DType dtype : {DType::bf16, DType::f16}) {
     CAPTURE(name_of(dtype));
-    CHECK(loss_after_training(dtype) == doctest::Approx(expected).epsilon(0.03));
+    CHECK(std::abs(loss_after_training(dtype) / expected - 1) < 0.01);
   }
 }
 
@@ -75,7 +77,7 @@ TEST_CASE("steps too small for a half add up in its master") {
     optim::Sgd sgd({{"p", p}}, {.lr = 1e-4}), tiny({{"small", small}}, {.lr = 1e-9});
     step(sgd, p, 1000), step(tiny, small, 1000);
     CHECK(first(p) == doctest::Approx(0.9).epsilon(0.003));
-    CHECK(first(small) == doctest::Approx(1e-6).epsilon(0.05));
+    CHECK(first(small) * 1e6 == doctest::Approx(1).epsilon(0.03));
     const NamedTensors state = sgd.state_dict();
     REQUIRE(state.find("master.p"));
     CHECK(state.find("master.p")->dtype() == DType::f32);
@@ -92,9 +94,12 @@ TEST_CASE("a half that was written since the last step is trained from what it i
     const Tensor p = parameter(1, dtype);
     optim::Sgd sgd({{"p", p}}, {.lr = 0.25});
     step(sgd, p);
-    p.detach().fill(3);
-    step(sgd, p);
-    CHECK(first(p) == 2.75);
-    CHECK(first(*sgd.state_dict().find("master.p")) == 2.75);
+    const double unit = dtype == DType::bf16 ? 0x1p-6 : 0x1p-9;  // in the last place of 2.75
+    for (const double written : {3.0, 2.75 + unit, 2.5}) {
+      p.detach().fill(written);
+      step(sgd, p);
+      CHECK(first(p) == written - 0.25);
+      CHECK(first(*sgd.state_dict().find("master.p")) == written - 0.25);
+    }
   }
 }
