@@ -13,8 +13,9 @@ class VARVE_API Arena {
  public:
   // The block of that number is in use at that time, and at all between this and its other uses.
   void use(uint32_t block, size_t bytes, size_t time);
-  // Gives each block its place; returns the bytes needed for all. Offsets are whole cache lines.
-  size_t lay_out();
+  // Gives each block its place, and each its own if all take up no more than `apart` bytes; returns the bytes
+  // needed. Offsets are whole cache lines.
+  size_t lay_out(size_t apart = 0);
   bool has(uint32_t block) const { return blocks_.count(block) != 0; }
   size_t offset(uint32_t block) const { return blocks_.at(block).offset; }
   size_t bytes(uint32_t block) const { return blocks_.at(block).bytes; }

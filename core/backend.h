@@ -114,6 +114,10 @@ class VARVE_API Backend {
   // meanwhile.
   virtual void run_parts(int64_t count, size_t bytes, const std::function<void(int64_t, std::byte*)>& part);
 
+  // Where calls that use no memory of each other may run side by side: a plan whose values take up no more
+  // than so many bytes gives each its own, for memory used again makes calls wait; 0 where they run in turn.
+  virtual size_t apart_bytes() const { return 0; }
+
   // What `work` asks of this device on this thread, kept and not done; it must leave the memory it uses where
   // it is. Null, and nothing was done, where the device keeps no work or cannot keep this. An index out of
   // range is then reported by the next download after a start, and meets no memory.

@@ -188,7 +188,8 @@ void Plan::Builder::lay_out() {
       arena_.use(scratch_of(c), scratch, g);
       check_device(backend_of(call));
     }
-  plan_.arena_bytes_ = arena_.lay_out();
+  const Backend* const on = plan_.arena_backend_;
+  plan_.arena_bytes_ = arena_.lay_out(on ? on->apart_bytes() : 0);
 }
 
 // All that lies in the arena is on one device.

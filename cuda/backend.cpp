@@ -13,7 +13,14 @@ namespace varve {
 namespace cuda {
 
 Context::Context(int index) : device(index) {
-  VARVE_CUDA_CHECK(cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, index));
+  const auto asked = [index](cudaDeviceAttr what) {
+    int value = 0;
+    VARVE_CUDA_CHECK(cudaDeviceGetAttribute(&value, what, index));
+    return value;
+  };
+  processors = asked(cudaDevAttrMultiProcessorCount);
+  hopper = asked(cudaDevAttrComputeCapabilityMajor) >= 9;
+  cache = static_cast<size_t>(asked(cudaDevAttrL2CacheSize));
 }
 
 }  // namespace cuda
@@ -41,41 +48,48 @@ class CudaBackend final : public Backend {
   }
 
   void fill(const View& out, const void* element) override {
-    run("fill", [&] { cuda::drive_fill(on_, out, element); });
+    run("fill", {}, one(out), [&] { cuda::drive_fill(on_, out, element); });
   }
   void copy(const View& in, const View& out) override {
-    run("copy", [&] { cuda::drive_copy(on_, in, out); });
+    run("copy", one(in), one(out), [&] { cuda::drive_copy(on_, in, out); });
   }
   void pointwise(pointwise::Id fn, std::span<const double> constants, Views in, Views out) override {
-    run("pointwise", [&] { cuda::drive_pointwise(on_, fn, constants, in, out); });
+    run("pointwise", in, out, [&] { cuda::drive_pointwise(on_, fn, constants, in, out); });
   }
   void reduce(ReduceFn fn, const View& in, const View& out) override {
-    run("reduce", [&] { cuda::drive_reduce(on_, fn, in, out); });
+    run("reduce", one(in), one(out), [&] { cuda::drive_reduce(on_, fn, in, out); });
   }
   void rows(RowFn fn, Views in, Views out) override {
-    run("rows", [&] { cuda::drive_rows(on_, fn, in, out); });
+    run("rows", in, out, [&] { cuda::drive_rows(on_, fn, in, out); });
   }
   void matmul(const View& a, const View& b, const View& out) override {
-    run("matmul", [&] { cuda::drive_matmul(on_, a, b, out); });
+    const View in[] = {a, b};
+    run("matmul", in, one(out), [&] { cuda::drive_matmul(on_, a, b, out); });
   }
   void gather(const View& in, const View& index, int axis, const View& out) override {
-    run("gather", [&] { cuda::drive_gather(on_, in, index, axis, out); });
+    const View from[] = {in, index};
+    run("gather", from, one(out), [&] { cuda::drive_gather(on_, in, index, axis, out); });
   }
   void scatter_add(const View& in, const View& index, int axis, const View& out) override {
-    run("scatter_add", [&] { cuda::drive_scatter_add(on_, in, index, axis, out); });
+    const View from[] = {in, index};
+    run("scatter_add", from, one(out), [&] { cuda::drive_scatter_add(on_, in, index, axis, out); });
   }
   void random(RandomFn fn, double p, const View& state, const View& out) override {
-    run("random", [&] { cuda::drive_random(on_, fn, p, state, out); });
+    const View written[] = {state, out};
+    run("random", {}, written, [&] { cuda::drive_random(on_, fn, p, state, out); });
   }
+  size_t apart_bytes() const override { return on_.cache; }
   std::unique_ptr<Recording> record(const std::function<void()>& work) override {
     return cuda::record(on_, work);
   }
 
  private:
+  static Views one(const View& view) { return Views(&view, 1); }
   template <class Drive>
-  void run(const char* family, Drive&& drive) {
+  void run(const char* family, Views reads, Views writes, Drive&& drive) {
     const cuda::Current current(on_.device);
     cuda::last_family = family;
+    if (cuda::Capture* const capture = on_.capture()) capture->begin(reads, writes);
     drive();
   }
 

@@ -107,6 +107,43 @@ Capture::~Capture() {
   for (const auto& [data, bytes] : workspaces_) on_.allocator.give(data, bytes);
 }
 
+void Capture::begin(Views reads, Views writes) {
+  if (began_) {
+    ends_.push_back(reached());
+    if (ends_.back() == after_) dependencies_.forget();
+  }
+  began_ = true;
+  dependencies_.begin();
+  for (const View& v : reads) dependencies_.reads(v);
+  for (const View& v : writes) dependencies_.writes(v);
+  place();
+}
+
+void Capture::also_writes(const View& memory) {
+  dependencies_.writes(memory);
+  place();
+}
+
+// A capture puts each node after the one before, unless told what comes before it.
+void Capture::place() {
+  after_.clear();
+  for (const size_t call : dependencies_.needed())
+    after_.insert(after_.end(), ends_[call].begin(), ends_[call].end());
+  VARVE_CUDA_CHECK(cudaStreamUpdateCaptureDependencies(stream_, after_.data(), nullptr, after_.size(),
+                                                       cudaStreamSetCaptureDependencies));
+  after_ = reached();
+}
+
+// What the next node would come after: the last of the call, if it asked for any.
+Capture::Nodes Capture::reached() const {
+  cudaStreamCaptureStatus status;
+  const cudaGraphNode_t* nodes = nullptr;
+  const cudaGraphEdgeData* edges = nullptr;
+  size_t count = 0;
+  VARVE_CUDA_CHECK(cudaStreamGetCaptureInfo(stream_, &status, nullptr, nullptr, &nodes, &edges, &count));
+  return {nodes, nodes + count};
+}
+
 // Null where the capture failed.
 cudaGraph_t Capture::end() {
   open_ = false;

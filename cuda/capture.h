@@ -9,6 +9,7 @@
 #include <varve/core/backend.h>
 #include <varve/core/index_range.h>
 #include <varve/cuda/context.h>
+#include <varve/cuda/dependencies.h>
 
 namespace varve::cuda {
 
@@ -48,19 +49,30 @@ class Capture {
   // Ends it; null where what was asked for cannot be a graph.
   std::unique_ptr<Recording> finish();
 
+  // What is asked for from here on is one call: it comes after those whose memory it uses, and beside others.
+  void begin(Views reads, Views writes);
+  // Memory that it changes, too: before anything of it is asked for.
+  void also_writes(const View& memory);
+
   const Context& context() const { return on_; }
   cudaStream_t stream() const { return stream_; }
   void keep(void* workspace, size_t bytes) { workspaces_.emplace_back(workspace, bytes); }
   Verdicts& verdicts() { return *verdicts_; }
 
  private:
+  using Nodes = std::vector<cudaGraphNode_t>;
   cudaGraph_t end();
+  void place();
+  Nodes reached() const;
 
   Context& on_;
   Stream stream_;
   std::vector<std::pair<void*, size_t>> workspaces_;
   std::unique_ptr<Verdicts> verdicts_;
-  bool open_ = true;
+  Dependencies dependencies_;
+  std::vector<Nodes> ends_;  // of each call before the last
+  Nodes after_;              // what the last one follows
+  bool began_ = false, open_ = true;
 };
 
 std::unique_ptr<Recording> record(Context& on, const std::function<void()>& work);

@@ -19,6 +19,8 @@ struct Context {
 
   int device;
   int processors;  // how many blocks run side by side, at least
+  bool hopper;     // whether kernels may overlap and blocks form clusters: hopper.cuh
+  size_t cache;    // bytes of the last level
   Stream stream;
   Allocator allocator;
   Staging staging;

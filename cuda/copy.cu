@@ -10,6 +10,7 @@ namespace {
 
 template <class Bits>
 __global__ void __launch_bounds__(kThreads) fill_bits(const __grid_constant__ Space space, Bits value) {
+  take_turn();
   for_each_index(space.total, [&](int64_t i) {
     int64_t at[1];
     locate(space, i, at);
@@ -19,6 +20,7 @@ __global__ void __launch_bounds__(kThreads) fill_bits(const __grid_constant__ Sp
 
 template <class Bits>
 __global__ void __launch_bounds__(kThreads) copy_bits(const __grid_constant__ Space space) {
+  take_turn();
   for_each_index(space.total, [&](int64_t i) {
     int64_t at[2];
     locate(space, i, at);
@@ -28,6 +30,7 @@ __global__ void __launch_bounds__(kThreads) copy_bits(const __grid_constant__ Sp
 
 template <class C>
 __global__ void __launch_bounds__(kThreads) convert(const __grid_constant__ Space space) {
+  take_turn();
   for_each_index(space.total, [&](int64_t i) {
     int64_t at[2];
     locate(space, i, at);

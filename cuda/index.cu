@@ -16,6 +16,7 @@ constexpr Place kNone = ~Place{0};
 // The first place of an index out of range.
 __global__ void __launch_bounds__(kThreads)
     find_bad(const __grid_constant__ Space index, IndexRange range, Place* first) {
+  take_turn();
   for_each_index(index.total, [&](int64_t i) {
     int64_t at[1];
     locate(index, i, at);
@@ -56,6 +57,7 @@ View pinned(View v, int axis, const Shape& shape) {
 template <class Bits>
 __global__ void __launch_bounds__(kThreads)
     gather(const __grid_constant__ Space space, IndexRange range, int64_t step, int64_t* verdict) {
+  take_turn();
   for_each_index(space.total, [&](int64_t i) {
     int64_t at[3];
     locate(space, i, at);
@@ -84,6 +86,7 @@ struct Along {  // an axis: how many, and the strides of the input, of the index
 template <class T>
 __global__ void __launch_bounds__(kThreads)
     scatter_add(const __grid_constant__ Space lines, Along along, IndexRange range, int64_t* verdict) {
+  take_turn();
   for_each_index(lines.total, [&](int64_t line) {
     int64_t at[3];
     locate(lines, line, at);

@@ -3,6 +3,7 @@
 
 #include <varve/core/dtype.h>
 #include <varve/cuda/context.h>
+#include <varve/cuda/hopper.cuh>
 
 namespace varve::cuda {
 
@@ -13,12 +14,26 @@ __device__ void for_each_index(int64_t total, Body&& body) {
   for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < total; i += step) body(i);
 }
 
+// Starts a kernel, which begins by take_turn(), of so many blocks; `cluster` of them, side by side along x,
+// reach each other's shared memory.
+template <class... Parameters, class... Arguments>
+void start_blocks(Context& on, dim3 blocks, unsigned cluster, void (*kernel)(Parameters...),
+                  const Arguments&... arguments) {
+  cudaLaunchAttribute attributes[2]{};
+  attributes[0].id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  attributes[0].val.programmaticStreamSerializationAllowed = 1;
+  attributes[1].id = cudaLaunchAttributeClusterDimension;
+  attributes[1].val.clusterDim = {cluster, 1, 1};
+  cudaLaunchConfig_t config{};
+  config.gridDim = blocks, config.blockDim = kThreads, config.stream = on.queue();
+  config.attrs = attributes, config.numAttrs = !on.hopper ? 0 : cluster > 1 ? 2 : 1;
+  VARVE_CUDA_CHECK(cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...));
+}
+
 // Starts a kernel that shares out `total` elements; none where there are none.
 template <class... Parameters, class... Arguments>
 void start(Context& on, int64_t total, void (*kernel)(Parameters...), const Arguments&... arguments) {
-  if (total == 0) return;
-  kernel<<<blocks_for(on, total), kThreads, 0, on.queue()>>>(arguments...);
-  VARVE_CUDA_CHECK(cudaGetLastError());
+  if (total > 0) start_blocks(on, blocks_for(on, total), 1, kernel, arguments...);
 }
 
 // Calls f.template operator()<T>() with an unsigned type of so many bytes: elements that are only moved.

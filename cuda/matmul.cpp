@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include <varve/core/axes.h>
+#include <varve/cuda/capture.h>
 #include <varve/cuda/drivers.h>
 #include <varve/cuda/space.h>
 
@@ -21,6 +22,8 @@ cublasHandle_t handle(Context& on) {
         on.blas,
         static_cast<cublasMath_t>(CUBLAS_DEFAULT_MATH | CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION)));
   }
+  if (Capture* const capture = on.capture())
+    capture->also_writes(contiguous_view(on.blas_workspace, {DType::u8, {int64_t{kWorkspace}}}));
   if (on.blas_stream != on.queue()) {
     VARVE_CUDA_CHECK(cublasSetStream(on.blas, on.queue()));
     VARVE_CUDA_CHECK(cublasSetWorkspace(on.blas, on.blas_workspace, kWorkspace));
@@ -77,6 +80,7 @@ void drive_matmul(Context& on, const View& a, const View& b, const View& out) {
     const double zero = 0;
     return drive_fill(on, out, &zero);
   }
+  if (drive_small_matmul(on, a, b, out)) return;
   product.a = side_of(product.m, product.k, a.strides[row], a.strides[column]);
   product.b = side_of(product.k, product.n, b.strides[row], b.strides[column]);
   const View starts[] = {matrix_starts(a), matrix_starts(b), matrix_starts(out)};

@@ -44,6 +44,7 @@ struct Function {
 template <class F, class T>
 __global__ void __launch_bounds__(kThreads)
     pointwise_any(const __grid_constant__ Space space, const __grid_constant__ Constants constants) {
+  take_turn();
   using Fn = Function<F, T>;
   const F f = pointwise::with_constants<F>(constants.values);
   for_each_index(space.total, [&](int64_t i) {
@@ -64,6 +65,7 @@ template <class F>
 __global__ void __launch_bounds__(kThreads)
     pointwise_row(const __grid_constant__ Space space, const __grid_constant__ Constants constants,
                   unsigned numbers) {
+  take_turn();
   using Fn = Function<F, float>;
   const F f = pointwise::with_constants<F>(constants.values);
   float number[Fn::kIn];

@@ -43,6 +43,7 @@ __device__ void normal_pair(double (&u)[4], int i) {
 template <class T>
 __global__ void __launch_bounds__(kThreads)
     draw(RandomFn fn, double p, State state, T steps, const __grid_constant__ Space out) {
+  take_turn();
   const uint64_t seed = state.words[0], counter = state.words[state.step];
   for_each_index((out.total + 3) / 4, [&](int64_t block) {
     T u[4];
@@ -61,6 +62,7 @@ __global__ void __launch_bounds__(kThreads)
 
 // After every block has read it.
 __global__ void advance(State state, uint64_t used) {
+  take_turn();
   if (threadIdx.x == 0) state.words[state.step] += used;
 }
 

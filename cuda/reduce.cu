@@ -96,6 +96,7 @@ __device__ T fold_steps(const Job& job, int64_t base, int64_t first, int64_t las
 // A unit (a segment of an output) for each group of kGroup threads: a warp, or the block.
 template <ReduceFn kFn, class T, int kGroup>
 __global__ void __launch_bounds__(kThreads) reduce_rows(const __grid_constant__ Job job) {
+  take_turn();
   __shared__ T parts[kThreads / kWarp];
   constexpr int kGroups = kThreads / kGroup;
   const int lane = threadIdx.x % kGroup;
@@ -127,6 +128,7 @@ __global__ void __launch_bounds__(kThreads) reduce_rows(const __grid_constant__ 
 // A unit for each thread, neighbours side by side: for sums over outer axes.
 template <ReduceFn kFn, class T>
 __global__ void __launch_bounds__(kThreads) reduce_columns(const __grid_constant__ Job job) {
+  take_turn();
   for_each_index(job.kept.total * job.segments, [&](int64_t unit) {
     const int64_t segment = unit / job.kept.total, first = segment * job.segment;
     int64_t base = 0, to = segment * job.kept.total;

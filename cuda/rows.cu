@@ -77,6 +77,7 @@ struct Exponentials {
 
 template <class T, bool kLog, int kSize>
 __global__ void __launch_bounds__(kThreads) softmax(const __grid_constant__ Space starts, int64_t n) {
+  take_turn();
   for_each_row<kSize>(starts.total, [&](const auto& group, int64_t row) {
     const T* x = row_of<const T, 0>(starts, row);
     T* y = row_of<T, 1>(starts, row);
@@ -107,6 +108,7 @@ __global__ void __launch_bounds__(kThreads) softmax_slope(const __grid_constant_
 template <class T, int kSize>
 __global__ void __launch_bounds__(kThreads)
     cross_entropy(const __grid_constant__ Space starts, int64_t n, IndexRange classes, int64_t* verdict) {
+  take_turn();
   for_each_row<kSize>(starts.total, [&](const auto& group, int64_t row) {
     const T* x = row_of<const T, 0>(starts, row);
     const Exponentials<T> e(group, x, row < 0 ? 0 : n);
@@ -121,6 +123,7 @@ template <class T, int kSize>
 __global__ void __launch_bounds__(kThreads)
     cross_entropy_slope(const __grid_constant__ Space starts, int64_t n, IndexRange classes,
                         int64_t* verdict) {
+  take_turn();
   for_each_row<kSize>(starts.total, [&](const auto& group, int64_t row) {
     const T* x = row_of<const T, 0>(starts, row);
     T* dx = row_of<T, 3>(starts, row);
@@ -136,6 +139,7 @@ __global__ void __launch_bounds__(kThreads)
 // Pieces of four elements a thread; what came before is carried from piece to piece.
 template <class T>
 __global__ void __launch_bounds__(kThreads) cumsum(const __grid_constant__ Space starts, int64_t n) {
+  take_turn();
   constexpr int kEach = 4;
   __shared__ T warps[kThreads / kWarp];
   const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
@@ -181,6 +185,7 @@ __device__ bool precedes(T a, int64_t i, T b, int64_t j) {
 
 template <class T, bool kLargest, int kSize>
 __global__ void __launch_bounds__(kThreads) arg_extreme(const __grid_constant__ Space starts, int64_t n) {
+  take_turn();
   for_each_row<kSize>(starts.total, [&](const auto& group, int64_t row) {
     const T* x = row_of<const T, 0>(starts, row);
     // Threads without an element of their own look at the first.

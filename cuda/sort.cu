@@ -32,6 +32,7 @@ __device__ KeyOf<T> key_of(T x, bool descending) {
 template <class T>
 __global__ void __launch_bounds__(kThreads)
     make_keys(const __grid_constant__ Space in, bool descending, KeyOf<T>* keys, int64_t* places) {
+  take_turn();
   for_each_index(in.total, [&](int64_t i) {
     int64_t at[1];
     locate(in, i, at);
@@ -42,6 +43,7 @@ __global__ void __launch_bounds__(kThreads)
 
 __global__ void __launch_bounds__(kThreads)
     make_row_keys(const int64_t* places, int64_t total, int64_t n, uint64_t* keys) {
+  take_turn();
   for_each_index(total, [&](int64_t i) { keys[i] = static_cast<uint64_t>(places[i] / n); });
 }
 
@@ -50,6 +52,7 @@ template <class T>
 __global__ void __launch_bounds__(kThreads)
     put_sorted(const __grid_constant__ Space in, const __grid_constant__ Space out, int64_t n,
                const int64_t* places) {
+  take_turn();
   for_each_index(in.total, [&](int64_t i) {
     int64_t from[1], to[2];
     locate(in, places[i], from);

@@ -1,0 +1,37 @@
+// Dependencies: which earlier calls a call must come after, by the memory that each reads and writes.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include <varve/core/view.h>
+
+namespace varve::cuda {
+
+class Dependencies {
+ public:
+  // The next call, counted from 0, uses what is told from here on.
+  void begin() { calls_.emplace_back(); }
+  void reads(const View& view) { use(view, false); }
+  void writes(const View& view) { use(view, true); }
+  // It did nothing.
+  void forget() { calls_.back().used.clear(); }
+  // The calls that it must follow: the last of each chain of them.
+  std::vector<size_t> needed();
+
+ private:
+  struct Use {  // of all bytes from the first of a view to its last
+    uintptr_t first, end;
+    bool writes;
+  };
+  struct Call {
+    std::vector<Use> used;
+    std::vector<bool> follows;  // which of the earlier calls
+  };
+  void use(const View& view, bool writes);
+  static bool conflict(const Call& a, const Call& b);
+
+  std::vector<Call> calls_;
+};
+
+}  // namespace varve::cuda
