@@ -64,7 +64,8 @@ inline constexpr int64_t kFewestInProduct = 16;
 class VARVE_API Recording {
  public:
   virtual ~Recording() = default;
-  virtual void start() = 0;
+  // Where its inputs lie this time, without gaps.
+  virtual void start(std::span<const void* const> inputs) = 0;
 };
 
 class VARVE_API Backend {
@@ -119,9 +120,10 @@ class VARVE_API Backend {
   virtual size_t apart_bytes() const { return 0; }
 
   // What `work` asks of this device on this thread, kept and not done; it must leave the memory it uses where
-  // it is. Null, and nothing was done, where the device keeps no work or cannot keep this. An index out of
-  // range is then reported by the next download after a start, and meets no memory.
-  virtual std::unique_ptr<Recording> record(const std::function<void()>&) { return nullptr; }
+  // it is. It reads its inputs from `places`, contiguous, where a start copies them to. Null, and nothing was
+  // done, where the device keeps no work or cannot keep this. An index out of range is then reported by the
+  // next download after a start, and meets no memory.
+  virtual std::unique_ptr<Recording> record(Views, const std::function<void()>&) { return nullptr; }
 };
 
 VARVE_API Backend& cpu_backend();

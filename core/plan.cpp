@@ -115,14 +115,14 @@ void Plan::record(std::span<const Tensor> inputs) {
       std::any_of(of_inputs_.begin(), of_inputs_.end(), has_gaps))
     return;
   Backend& on = *calls_[0].backend;
-  recording_ = on.record([&] {
-    std::map<size_t, ValuePtr> copies;
-    frame_->point(of_inputs_, [&](size_t i) {
-      ValuePtr& copy = copies[i];
-      if (!copy) copy = make_value(on, inputs[i].spec());
-      return copy->storage->data();
-    });
-    recorded_inputs_.assign(copies.begin(), copies.end());
+  std::map<size_t, ValuePtr> copies;
+  for (const Patch& p : of_inputs_)
+    if (ValuePtr& copy = copies[p.end]; !copy) copy = make_value(on, inputs[p.end].spec());
+  recorded_inputs_.assign(copies.begin(), copies.end());
+  std::vector<View> places;
+  for (const auto& [i, copy] : copies) places.push_back(copy->view());
+  recording_ = on.record(places, [&] {
+    frame_->point(of_inputs_, [&](size_t i) { return copies.at(i)->storage->data(); });
     frame_->run();
   });
   if (!recording_) recorded_inputs_.clear();
@@ -137,9 +137,9 @@ const Tensors& Plan::run(std::span<const Tensor> inputs) {
   for (Storage* s : written_) s->bump_version();
   for (size_t i : written_inputs_) inputs[i].value().storage->bump_version();
   if (recording_) {
-    for (const auto& [i, copy] : recorded_inputs_)
-      copy->storage->backend().copy(inputs[i].view(), copy->view());
-    recording_->start();
+    inputs_at_.clear();
+    for (const auto& [i, copy] : recorded_inputs_) inputs_at_.push_back(inputs[i].view().data);
+    recording_->start(inputs_at_);
   } else {
     frame_->point(of_inputs_, [&](size_t i) { return inputs[i].view().data; });
     frame_->run();

@@ -126,6 +126,7 @@ class VARVE_API Plan {
   std::optional<Frame> frame_;  // of run, from the first on
   std::unique_ptr<Recording> recording_;
   std::vector<std::pair<size_t, ValuePtr>> recorded_inputs_;  // which, and the copy that the recording reads
+  std::vector<const void*> inputs_at_;                        // where they lie this time
 };
 
 namespace detail {

@@ -79,8 +79,8 @@ class CudaBackend final : public Backend {
     run("random", {}, written, [&] { cuda::drive_random(on_, fn, p, state, out); });
   }
   size_t apart_bytes() const override { return on_.cache; }
-  std::unique_ptr<Recording> record(const std::function<void()>& work) override {
-    return cuda::record(on_, work);
+  std::unique_ptr<Recording> record(Views places, const std::function<void()>& work) override {
+    return cuda::record(on_, places, work);
   }
 
  private:

@@ -10,35 +10,6 @@ namespace {
 
 thread_local Capture* capturing = nullptr;
 
-// A graph and what it uses, which nobody else may have while it can be started.
-class GraphRecording final : public Recording {
- public:
-  // Takes the workspaces only when nothing can fail any more.
-  GraphRecording(Context& on, cudaGraph_t graph, std::vector<std::pair<void*, size_t>>& workspaces,
-                 std::unique_ptr<Verdicts> verdicts)
-      : on_(on), verdicts_(std::move(verdicts)) {
-    VARVE_CUDA_CHECK(cudaGraphInstantiate(&graph_, graph, 0));
-    workspaces_.swap(workspaces);
-  }
-  ~GraphRecording() override {
-    const Current current(on_.device);
-    cudaStreamSynchronize(on_.stream);
-    cudaGraphExecDestroy(graph_);
-    for (const auto& [data, bytes] : workspaces_) on_.allocator.give(data, bytes);
-  }
-  void start() override {
-    const Current current(on_.device);
-    last_family = "a recording";
-    VARVE_CUDA_CHECK(cudaGraphLaunch(graph_, on_.stream));
-  }
-
- private:
-  Context& on_;
-  cudaGraphExec_t graph_ = nullptr;
-  std::vector<std::pair<void*, size_t>> workspaces_;
-  std::unique_ptr<Verdicts> verdicts_;
-};
-
 }  // namespace
 
 Capture* Context::capture() const { return capturing && &capturing->context() == this ? capturing : nullptr; }
@@ -60,39 +31,6 @@ Workspace::~Workspace() {
     now->keep(data_, bytes_);
   else
     context_.allocator.give(data_, bytes_);
-}
-
-Verdicts::Verdicts(Context& on) : on_(on) {
-  void* memory = nullptr;
-  VARVE_CUDA_CHECK(cudaHostAlloc(&memory, kMost * sizeof *found_, cudaHostAllocMapped));
-  found_ = static_cast<int64_t*>(memory);
-  std::fill_n(found_, kMost, kNothingFound);
-  const std::lock_guard lock(on_.verdicts_mutex);
-  on_.verdicts.push_back(this);
-}
-
-Verdicts::~Verdicts() {
-  {
-    const std::lock_guard lock(on_.verdicts_mutex);
-    std::erase(on_.verdicts, this);
-  }
-  cudaFreeHost(found_);
-}
-
-int64_t* Verdicts::place(const IndexRange& range) {
-  const std::lock_guard lock(on_.verdicts_mutex);  // another thread's download may be looking
-  if (questions_.size() == kMost) throw CannotRecord();
-  questions_.push_back(range);
-  return found_ + questions_.size() - 1;
-}
-
-void Verdicts::check() {
-  for (size_t i = 0; i < questions_.size(); ++i) {
-    const int64_t found = static_cast<volatile int64_t&>(found_[i]);
-    if (found == kNothingFound) continue;
-    found_[i] = kNothingFound;
-    questions_[i].refuse(found);
-  }
 }
 
 Capture::Capture(Context& on) : on_(on), verdicts_(std::make_unique<Verdicts>(on)) {
@@ -117,6 +55,13 @@ void Capture::begin(Views reads, Views writes) {
   for (const View& v : reads) dependencies_.reads(v);
   for (const View& v : writes) dependencies_.writes(v);
   place();
+}
+
+void Capture::receive(const View& place) {
+  const auto bytes = static_cast<int64_t>(place.spec().bytes());
+  begin({}, Views(&place, 1));
+  drive_receive(on_, nullptr, place.data, bytes);
+  receivers_.push_back({bytes ? reached().front() : nullptr, place.data, bytes});
 }
 
 void Capture::also_writes(const View& memory) {
@@ -158,18 +103,18 @@ cudaGraph_t Capture::end() {
 }
 
 std::unique_ptr<Recording> Capture::finish() {
-  const cudaGraph_t graph = end();
+  GraphPtr graph(end(), [](cudaGraph_t g) { cudaGraphDestroy(g); });
   if (!graph) return nullptr;
-  const std::unique_ptr<CUgraph_st, void (*)(cudaGraph_t)> owner(graph,
-                                                                 [](cudaGraph_t g) { cudaGraphDestroy(g); });
-  return std::make_unique<GraphRecording>(on_, graph, workspaces_, std::move(verdicts_));
+  return std::make_unique<GraphRecording>(on_, std::move(graph), std::move(receivers_), workspaces_,
+                                          std::move(verdicts_));
 }
 
-std::unique_ptr<Recording> record(Context& on, const std::function<void()>& work) {
+std::unique_ptr<Recording> record(Context& on, Views places, const std::function<void()>& work) {
   const Current current(on.device);
   if (on.capture()) return nullptr;
   Capture capture(on);
   try {
+    for (const View& place : places) capture.receive(place);
     work();
   } catch (const CannotRecord&) {
     return nullptr;

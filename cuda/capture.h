@@ -7,34 +7,10 @@
 #include <vector>
 
 #include <varve/core/backend.h>
-#include <varve/core/index_range.h>
-#include <varve/cuda/context.h>
 #include <varve/cuda/dependencies.h>
+#include <varve/cuda/recording.h>
 
 namespace varve::cuda {
-
-// Memory that host and device see, where recorded kernels put an index that is out of range.
-class Verdicts {
- public:
-  explicit Verdicts(Context& on);
-  ~Verdicts();
-  Verdicts(const Verdicts&) = delete;
-  Verdicts& operator=(const Verdicts&) = delete;
-
-  // A place for what is found outside of the range.
-  int64_t* place(const IndexRange& range);
-  // Throws what was found, once.
-  void check();
-
- private:
-  static constexpr size_t kMost = 256;
-  Context& on_;
-  int64_t* found_ = nullptr;
-  std::vector<IndexRange> questions_;
-};
-
-// What a verdict is before anything is found; no index of a tensor that exists.
-inline constexpr int64_t kNothingFound = INT64_MIN;
 
 // Thrown where a recording would have to wait for the device.
 struct CannotRecord {};
@@ -46,6 +22,8 @@ class Capture {
   Capture(const Capture&) = delete;
   Capture& operator=(const Capture&) = delete;
 
+  // From here on `place` is an input: each start copies it there.
+  void receive(const View& place);
   // Ends it; null where what was asked for cannot be a graph.
   std::unique_ptr<Recording> finish();
 
@@ -67,7 +45,8 @@ class Capture {
 
   Context& on_;
   Stream stream_;
-  std::vector<std::pair<void*, size_t>> workspaces_;
+  std::vector<Receiver> receivers_;
+  Workspaces workspaces_;
   std::unique_ptr<Verdicts> verdicts_;
   Dependencies dependencies_;
   std::vector<Nodes> ends_;  // of each call before the last
@@ -75,6 +54,6 @@ class Capture {
   bool began_ = false, open_ = true;
 };
 
-std::unique_ptr<Recording> record(Context& on, const std::function<void()>& work);
+std::unique_ptr<Recording> record(Context& on, Views places, const std::function<void()>& work);
 
 }  // namespace varve::cuda

@@ -4,11 +4,12 @@
 #include <cstdint>
 #include <vector>
 
+#include <varve/core/export.h>
 #include <varve/core/view.h>
 
 namespace varve::cuda {
 
-class Dependencies {
+class VARVE_API Dependencies {
  public:
   // The next call, counted from 0, uses what is told from here on.
   void begin() { calls_.emplace_back(); }

@@ -17,17 +17,22 @@ const PointwiseTable& table() {
   return instance;
 }
 
-// Whether all operands are one row of f32 or, inputs only, one number; then `numbers` says which.
-bool is_row(const Space& space, int ins, unsigned& numbers) {
-  if (space.rank > 1) return false;
+// Whether the operands are rows of f32, and how; inputs may be one number on each row.
+bool are_rows(const Space& space, int ins, RowForm& form) {
+  if (space.rank > 2 || (space.rank == 2 && (space.size[1] % 4 != 0 || space.total > INT32_MAX)))
+    return false;
+  form.quads = space.rank == 2 ? static_cast<uint32_t>(space.size[1] / 4) : 0;
   for (int k = 0; k < space.operands; ++k) {
     const Operand& o = space.operand[k];
-    if (k < ins && space.rank == 1 && o.strides[0] == 0) {
-      numbers |= 1u << k;
+    if (k < ins && space.rank > 0 && space.inner_stride(k) == 0) {
+      if (o.dtype != DType::f32 && o.dtype != DType::f64) return false;
+      form.numbers |= 1u << k;
+      if (o.dtype == DType::f64) form.wide |= 1u << k;
       continue;
     }
-    const bool dense = space.rank == 0 || o.strides[0] == 1;
+    const bool dense = space.rank == 0 || space.inner_stride(k) == 1;
     if (o.dtype != DType::f32 || !dense || reinterpret_cast<uintptr_t>(o.data) % 16 != 0) return false;
+    if (space.rank == 2 && o.strides[0] % 4 != 0) return false;
   }
   return true;
 }
@@ -39,9 +44,9 @@ void drive_pointwise(Context& on, pointwise::Id fn, std::span<const double> cons
   if (space.total == 0) return;
   const Compute c = compute_of(out[0].dtype == DType::boolean ? in.back().dtype : out[0].dtype);
   const auto function = static_cast<size_t>(fn);
-  unsigned numbers = 0;
-  if (c == Compute::f32 && is_row(space, static_cast<int>(in.size()), numbers))
-    return table().row[function](on, space, constants.data(), numbers);
+  RowForm form;
+  if (c == Compute::f32 && are_rows(space, static_cast<int>(in.size()), form))
+    return table().rows[function](on, space, constants.data(), form);
   const auto start = table().any[function][static_cast<size_t>(c)];
   if (!start) throw Error("cuda: a pointwise function was called for a dtype that it is not for");
   start(on, space, constants.data());

@@ -9,6 +9,8 @@ namespace varve::cuda {
 
 void drive_fill(Context& on, const View& out, const void* element);
 void drive_copy(Context& on, const View& in, const View& out);
+// Copies bytes by one kernel, whose parameters are these, in this order.
+void drive_receive(Context& on, const void* from, void* to, int64_t bytes);
 void drive_pointwise(Context& on, pointwise::Id fn, std::span<const double> constants, Views in, Views out);
 void drive_reduce(Context& on, ReduceFn fn, const View& in, const View& out);
 void drive_rows(Context& on, RowFn fn, Views in, Views out);

@@ -120,9 +120,11 @@ void drive_gather(Context& on, const View& in, const View& index, int axis, cons
   const IndexRange range{"gather", in.shape[axis]};
   int64_t* const verdict = check_indices(on, index, range);
   const View views[] = {pinned(in, axis, out.shape), index, out};
-  const Space space(out.shape, Views(views, 3), {});
-  with_bits(size_of(in.dtype), [&]<class Bits>() {
-    start(on, space.total, gather<Bits>, space, range, in.strides[axis], verdict);
+  Space space(out.shape, Views(views, 3), {});
+  const auto bytes = static_cast<int64_t>(size_of(in.dtype)), step = in.strides[axis] * bytes;
+  const bool wide = step % Space::kWide == 0 && space.widen(size_of(in.dtype), 0b010);
+  with_bits(wide ? Space::kWide : size_of(in.dtype), [&]<class Bits>() {
+    start(on, space.total, gather<Bits>, space, range, step / static_cast<int64_t>(sizeof(Bits)), verdict);
   });
 }
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <varve/core/index_range.h>
-#include <varve/cuda/capture.h>
+#include <varve/cuda/verdicts.h>
 
 namespace varve::cuda {
 

@@ -46,8 +46,10 @@ void with_bits(size_t bytes, F&& f) {
       return f.template operator()<uint16_t>();
     case 4:
       return f.template operator()<uint32_t>();
-    default:
+    case 8:
       return f.template operator()<uint64_t>();
+    default:
+      return f.template operator()<uint4>();
   }
 }
 

@@ -60,24 +60,45 @@ __global__ void __launch_bounds__(kThreads)
   });
 }
 
-// One row of f32, four elements at a time; inputs of the mask are one number of any dtype.
+// The number at an element of f32, or of f64 where `wide`, not yet converted: so that many can be on their
+// way.
+__device__ inline uint64_t number_bits(const Operand& o, int64_t at, bool wide) {
+  return wide ? element<uint64_t>(o, at) : element<uint32_t>(o, at);
+}
+__device__ inline float number_of(uint64_t bits, bool wide) {
+  return wide ? static_cast<float>(__longlong_as_double(static_cast<int64_t>(bits)))
+              : __uint_as_float(static_cast<uint32_t>(bits));
+}
+
+// Rows of f32, four elements at a time; what is a number on each row is one of f32 or f64.
 template <class F>
 __global__ void __launch_bounds__(kThreads)
-    pointwise_row(const __grid_constant__ Space space, const __grid_constant__ Constants constants,
-                  unsigned numbers) {
+    pointwise_rows(const __grid_constant__ Space space, const __grid_constant__ Constants constants,
+                   RowForm form) {
   take_turn();
   using Fn = Function<F, float>;
   const F f = pointwise::with_constants<F>(constants.values);
-  float number[Fn::kIn];
-#pragma unroll
-  for (int k = 0; k < Fn::kIn; ++k) number[k] = (numbers >> k) & 1u ? load<float>(space.operand[k], 0) : 0.0f;
+  const auto is_number = [&](int k) { return (form.numbers >> k & 1u) != 0; };
+  const auto is_wide = [&](int k) { return (form.wide >> k & 1u) != 0; };
   const int64_t quads = space.total / 4;
   for_each_index(quads, [&](int64_t i) {
+    const uint32_t row = form.quads ? static_cast<uint32_t>(i) / form.quads : 0;
+    const int64_t column = 4 * (i - int64_t{row} * form.quads);
+    const auto at = [&](int k) { return row * space.operand[k].strides[0]; };
     float4 in[Fn::kIn], out[Fn::kOut];
+    uint64_t bits[Fn::kIn];
 #pragma unroll
     for (int k = 0; k < Fn::kIn; ++k)
-      in[k] = (numbers >> k) & 1u ? make_float4(number[k], number[k], number[k], number[k])
-                                  : reinterpret_cast<const float4*>(space.operand[k].data)[i];
+      if (is_number(k))
+        bits[k] = number_bits(space.operand[k], at(k), is_wide(k));
+      else
+        in[k] = reinterpret_cast<const float4&>(element<float>(space.operand[k], at(k) + column));
+#pragma unroll
+    for (int k = 0; k < Fn::kIn; ++k)
+      if (is_number(k)) {
+        const float x = number_of(bits[k], is_wide(k));
+        in[k] = make_float4(x, x, x, x);
+      }
     const auto lane = [&](float float4::*part) {
       typename Fn::V x[Fn::kIn];
       float y[Fn::kOut];
@@ -89,15 +110,18 @@ __global__ void __launch_bounds__(kThreads)
     };
     lane(&float4::x), lane(&float4::y), lane(&float4::z), lane(&float4::w);
 #pragma unroll
-    for (int k = 0; k < Fn::kOut; ++k) reinterpret_cast<float4*>(space.operand[Fn::kIn + k].data)[i] = out[k];
+    for (int k = 0; k < Fn::kOut; ++k)
+      reinterpret_cast<float4&>(element<float>(space.operand[Fn::kIn + k], at(Fn::kIn + k) + column)) =
+          out[k];
   });
   const int64_t last = quads * 4 + int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
-  if (last >= space.total) return;
+  if (last >= space.total) return;  // of one row
   typename Fn::V x[Fn::kIn];
   float y[Fn::kOut];
 #pragma unroll
   for (int k = 0; k < Fn::kIn; ++k)
-    x[k] = (numbers >> k) & 1u ? number[k] : element<float>(space.operand[k], last);
+    x[k] = is_number(k) ? number_of(number_bits(space.operand[k], 0, is_wide(k)), is_wide(k))
+                        : element<float>(space.operand[k], last);
   Fn::apply(f, x, y);
 #pragma unroll
   for (int k = 0; k < Fn::kOut; ++k) element<float>(space.operand[Fn::kIn + k], last) = y[k];
@@ -108,8 +132,8 @@ void start_any(Context& on, const Space& space, const double* constants) {
   start(on, space.total, pointwise_any<F, T>, space, packed<F>(constants));
 }
 template <class F>
-void start_row(Context& on, const Space& space, const double* constants, unsigned numbers) {
-  start(on, space.total / 4 + 1, pointwise_row<F>, space, packed<F>(constants), numbers);
+void start_rows(Context& on, const Space& space, const double* constants, const RowForm& form) {
+  start(on, space.total / 4 + 1, pointwise_rows<F>, space, packed<F>(constants), form);
 }
 
 // Fills the part of the table that is for compute type T.

@@ -7,13 +7,18 @@
 
 namespace varve::cuda {
 
+// Of operands that are rows of f32, aligned to 16 bytes: one, or several of a multiple of four elements.
+struct RowForm {
+  unsigned numbers = 0, wide = 0;  // bits of those inputs that are one number on a row; f64, not f32
+  uint32_t quads = 0;              // fours of a row; 0 where there is one row
+};
+
 struct PointwiseTable {
   using Any = void (*)(Context& on, const Space& space, const double* constants);
-  // Operands are rows of f32, aligned to 16 bytes; those inputs whose bit is set in `numbers` are one number.
-  using Row = void (*)(Context& on, const Space& space, const double* constants, unsigned numbers);
+  using Rows = void (*)(Context& on, const Space& space, const double* constants, const RowForm& form);
 
   Any any[pointwise::Kernels::size][kComputes] = {};
-  Row row[pointwise::Kernels::size] = {};
+  Rows rows[pointwise::Kernels::size] = {};
 };
 
 // The parts of the table, each filled by its own file.

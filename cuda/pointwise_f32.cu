@@ -5,7 +5,7 @@ namespace varve::cuda {
 void fill_pointwise_f32(PointwiseTable& table) {
   fill_table<float>(table, Compute::f32);
   for_each_type(pointwise::Kernels{},
-                [&]<class F>() { table.row[static_cast<size_t>(pointwise::id_of<F>)] = start_row<F>; });
+                [&]<class F>() { table.rows[static_cast<size_t>(pointwise::id_of<F>)] = start_rows<F>; });
 }
 
 }  // namespace varve::cuda

@@ -13,8 +13,9 @@ namespace varve::cuda {
 namespace {
 
 constexpr int64_t kSegment = 8192;  // elements of a row that a block folds
-constexpr int64_t kColumn = 64;     // elements of a column that a thread folds
+constexpr int64_t kColumn = 512;    // elements of a column that a block folds
 constexpr int kWarp = 32;
+constexpr int kQuad = 4;  // neighbours that a thread takes at once
 
 // Some of a space's axes.
 struct Axis {
@@ -54,6 +55,7 @@ struct Job {
   Operand in, out;
   AxisList kept, reduced;
   int64_t segment, segments;
+  bool plain;  // no conversion, and one axis is reduced
 };
 
 template <ReduceFn kFn, class T>
@@ -73,24 +75,69 @@ struct Fold {
   }
 };
 
-// Four sums in turn hide the latency of one; `first`, first + step, ... before last.
-template <ReduceFn kFn, class T>
+// What lies at an index of the reduced elements of an output that begins at `base`. kPlain: they are T, and
+// on one axis.
+template <class T, bool kPlain>
+__device__ T reduced_at(const Job& job, int64_t base, int64_t index) {
+  if constexpr (kPlain) return element<T>(job.in, base + index * job.reduced.axis[0].in);
+  int64_t unused = 0;
+  job.reduced.locate(index, base, unused);
+  return load<T>(job.in, base);
+}
+
+// Folds first, first + step, ... before last; several are on their way at a time.
+template <ReduceFn kFn, class T, bool kPlain>
 __device__ T fold_steps(const Job& job, int64_t base, int64_t first, int64_t last, int64_t step) {
-  constexpr int kTurns = 4;
-  T part[kTurns];
-#pragma unroll
-  for (int t = 0; t < kTurns; ++t) part[t] = Fold<kFn, T>::identity();
+  constexpr int kTurns = 8;
+  T y = Fold<kFn, T>::identity();
   for (int64_t r = first; r < last; r += kTurns * step) {
+    T x[kTurns];
 #pragma unroll
-    for (int t = 0; t < kTurns; ++t) {
-      const int64_t index = r + t * step;
-      if (index >= last) continue;
-      int64_t at = base, unused = 0;
-      job.reduced.locate(index, at, unused);
-      part[t] = Fold<kFn, T>::of(part[t], load<T>(job.in, at));
-    }
+    for (int t = 0; t < kTurns; ++t)
+      x[t] = r + t * step < last ? reduced_at<T, kPlain>(job, base, r + t * step) : Fold<kFn, T>::identity();
+#pragma unroll
+    for (int t = 0; t < kTurns; ++t) y = Fold<kFn, T>::of(y, x[t]);
   }
-  return Fold<kFn, T>::of(Fold<kFn, T>::of(part[0], part[1]), Fold<kFn, T>::of(part[2], part[3]));
+  return y;
+}
+
+template <class T>
+struct alignas(16) Quad {
+  T x[kQuad];
+};
+template <class T, bool kPlain>
+__device__ Quad<T> quad_at(const Job& job, int64_t base, int64_t first, int64_t last, bool dense,
+                           T otherwise) {
+  if (kPlain && dense && first + kQuad <= last)
+    return *reinterpret_cast<const Quad<T>*>(&element<T>(job.in, base + first));
+  Quad<T> quad;
+#pragma unroll
+  for (int k = 0; k < kQuad; ++k)
+    quad.x[k] = first + k < last ? reduced_at<T, kPlain>(job, base, first + k) : otherwise;
+  return quad;
+}
+
+// Folds the fours that begin at first, first + step, ... before last; they are loaded whole where they lie
+// so, which changes no bit.
+template <ReduceFn kFn, class T, bool kPlain>
+__device__ T fold_quads(const Job& job, int64_t base, int64_t first, int64_t last, int64_t step) {
+  constexpr int kTurns = 4;
+  const bool dense = kPlain && job.reduced.axis[0].in == 1 &&
+                     reinterpret_cast<uintptr_t>(&element<T>(job.in, base + first)) % sizeof(float4) == 0;
+  T y[kQuad];
+#pragma unroll
+  for (int k = 0; k < kQuad; ++k) y[k] = Fold<kFn, T>::identity();
+  for (int64_t r = first; r < last; r += kTurns * step) {
+    Quad<T> x[kTurns];
+#pragma unroll
+    for (int t = 0; t < kTurns; ++t)
+      x[t] = quad_at<T, kPlain>(job, base, r + t * step, last, dense, Fold<kFn, T>::identity());
+#pragma unroll
+    for (int t = 0; t < kTurns; ++t)
+#pragma unroll
+      for (int k = 0; k < kQuad; ++k) y[k] = Fold<kFn, T>::of(y[k], x[t].x[k]);
+  }
+  return Fold<kFn, T>::of(Fold<kFn, T>::of(y[0], y[1]), Fold<kFn, T>::of(y[2], y[3]));
 }
 
 // A unit (a segment of an output) for each group of kGroup threads: a warp, or the block.
@@ -104,13 +151,14 @@ __global__ void __launch_bounds__(kThreads) reduce_rows(const __grid_constant__ 
   for (int64_t block = blockIdx.x; block * kGroups < units; block += gridDim.x) {
     const int64_t unit = block * kGroups + threadIdx.x / kGroup;
     const bool some = unit < units;
-    const int64_t segment = unit % job.segments, first = segment * job.segment;
-    const int64_t last = min(job.reduced.total, first + job.segment);
+    const int64_t segment = unit % job.segments, first = segment * job.segment + lane * kQuad;
+    const int64_t last = min(job.reduced.total, (segment + 1) * job.segment);
     int64_t base = 0, to = segment * job.kept.total;  // segments are the outermost axis of the output
     T y = Fold<kFn, T>::identity();
     if (some) {
       job.kept.locate(unit / job.segments, base, to);
-      y = fold_steps<kFn, T>(job, base, first + lane, last, kGroup);
+      y = job.plain ? fold_quads<kFn, T, true>(job, base, first, last, kGroup * kQuad)
+                    : fold_quads<kFn, T, false>(job, base, first, last, kGroup * kQuad);
     }
 #pragma unroll
     for (int half = kWarp / 2; half > 0; half /= 2) y = Fold<kFn, T>::of(y, __shfl_down_sync(~0u, y, half));
@@ -125,24 +173,41 @@ __global__ void __launch_bounds__(kThreads) reduce_rows(const __grid_constant__ 
   }
 }
 
-// A unit for each thread, neighbours side by side: for sums over outer axes.
+// For sums over outer axes: a block for a segment of as many outputs as a warp has threads, side by side;
+// each of its warps folds every so manieth element.
 template <ReduceFn kFn, class T>
 __global__ void __launch_bounds__(kThreads) reduce_columns(const __grid_constant__ Job job) {
   take_turn();
-  for_each_index(job.kept.total * job.segments, [&](int64_t unit) {
-    const int64_t segment = unit / job.kept.total, first = segment * job.segment;
+  constexpr int kWarps = kThreads / kWarp;
+  __shared__ T parts[kWarps][kWarp];
+  const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
+  const int64_t wide = (job.kept.total + kWarp - 1) / kWarp;
+  for (int64_t unit = blockIdx.x; unit < wide * job.segments; unit += gridDim.x) {
+    const int64_t kept = unit % wide * kWarp + lane, segment = unit / wide;
+    const int64_t first = segment * job.segment + warp;
+    const int64_t last = min(job.reduced.total, (segment + 1) * job.segment);
     int64_t base = 0, to = segment * job.kept.total;
-    job.kept.locate(unit % job.kept.total, base, to);
-    const int64_t last = min(job.reduced.total, first + job.segment);
-    store<T>(job.out, to, fold_steps<kFn, T>(job, base, first, last, 1));
-  });
+    if (kept < job.kept.total) {
+      job.kept.locate(kept, base, to);
+      parts[warp][lane] = job.plain ? fold_steps<kFn, T, true>(job, base, first, last, kWarps)
+                                    : fold_steps<kFn, T, false>(job, base, first, last, kWarps);
+    }
+    __syncthreads();
+    if (warp == 0 && kept < job.kept.total) {
+      T y = parts[0][lane];
+      for (int w = 1; w < kWarps; ++w) y = Fold<kFn, T>::of(y, parts[w][lane]);
+      store<T>(job.out, to, y);
+    }
+    __syncthreads();
+  }
 }
 
 template <ReduceFn kFn, class T>
-void start_reduction(Context& on, const Job& job, bool columns) {
+void start_reduction(Context& on, Job job, bool columns) {
   const int64_t units = job.kept.total * job.segments;
+  job.plain = job.in.dtype == dtype_of<T> && job.reduced.rank == 1;
   if (columns)
-    start(on, units, reduce_columns<kFn, T>, job);
+    start(on, (job.kept.total + kWarp - 1) / kWarp * job.segments * kThreads, reduce_columns<kFn, T>, job);
   else if (std::min(job.segment, job.reduced.total) <= 1024)
     start(on, units * kWarp, reduce_rows<kFn, T, kWarp>, job);
   else
@@ -168,7 +233,7 @@ void with_function(ReduceFn fn, F&& f) {
 Job job_of(const View& in, const View& out, bool& columns) {
   const View spread = expanded(out, in.shape);
   const Space space(in.shape, Views(&in, 1), Views(&spread, 1));
-  Job job{space.operand[0], space.operand[1], {}, {}, 0, 1};
+  Job job{space.operand[0], space.operand[1], {}, {}, 0, 1, false};
   for (int i = 0; i < space.rank; ++i) {
     const int64_t from = job.in.strides[i], to = job.out.strides[i];
     (to == 0 ? job.reduced : job.kept).add(space.size[i], from, to);

@@ -61,37 +61,62 @@ __device__ double exp_of(double x) { return ::exp(x); }
 __device__ float log_of(float x) { return ::logf(x); }
 __device__ double log_of(double x) { return ::log(x); }
 
+// A row as its group sees it: the first kHeld elements of each thread are read once, all at a time.
+template <class T, int kSize, int kHeld>
+class Row {
+ public:
+  __device__ Row(const Group<kSize>& group, const T* x, int64_t count)
+      : lane_(group.lane), x_(x), count_(count) {
+#pragma unroll
+    for (int h = 0; h < kHeld; ++h) held_[h] = lane_ + h * kSize < count_ ? x_[lane_ + h * kSize] : T(0);
+  }
+  // body(i, x[i]) for each i that is this thread's, in order.
+  template <class Body>
+  __device__ void each(Body&& body) const {
+#pragma unroll
+    for (int h = 0; h < kHeld; ++h)
+      if (lane_ + h * kSize < count_) body(int64_t{lane_ + h * kSize}, held_[h]);
+    if constexpr (kSize > kWarp)
+      for (int64_t i = lane_ + kHeld * kSize; i < count_; i += kSize) body(i, x_[i]);
+  }
+
+ private:
+  int lane_;
+  const T* x_;
+  int64_t count_;
+  T held_[kHeld];
+};
+
 // The largest of a row, and the sum of exp(x - top).
 template <class T>
 struct Exponentials {
   T top = -std::numeric_limits<T>::infinity(), sum = 0;
 
-  template <int kSize>
-  __device__ Exponentials(const Group<kSize>& group, const T* x, int64_t count) {
-    for (int64_t i = group.lane; i < count; i += kSize) top = pointwise::maximum(top, x[i]);
+  template <int kSize, int kHeld>
+  __device__ Exponentials(const Group<kSize>& group, const Row<T, kSize, kHeld>& row) {
+    row.each([&](int64_t, T x) { top = pointwise::maximum(top, x); });
     top = group.joined(top, [](T a, T b) { return pointwise::maximum(a, b); });
-    for (int64_t i = group.lane; i < count; i += kSize) sum += exp_of(x[i] - top);
+    row.each([&](int64_t, T x) { sum += exp_of(x - top); });
     sum = group.joined(sum, [](T a, T b) { return a + b; });
   }
 };
 
-template <class T, bool kLog, int kSize>
+template <class T, bool kLog, int kSize, int kHeld>
 __global__ void __launch_bounds__(kThreads) softmax(const __grid_constant__ Space starts, int64_t n) {
   take_turn();
-  for_each_row<kSize>(starts.total, [&](const auto& group, int64_t row) {
-    const T* x = row_of<const T, 0>(starts, row);
+  for_each_row<kSize>(starts.total, [&](const Group<kSize>& group, int64_t row) {
+    const Row<T, kSize, kHeld> x(group, row_of<const T, 0>(starts, row), row < 0 ? 0 : n);
     T* y = row_of<T, 1>(starts, row);
-    const int64_t count = row < 0 ? 0 : n;
-    const Exponentials<T> e(group, x, count);
+    const Exponentials<T> e(group, x);
     const T shift = log_of(e.sum);
-    for (int64_t i = group.lane; i < count; i += kSize)
-      y[i] = kLog ? (x[i] - e.top) - shift : exp_of(x[i] - e.top) / e.sum;
+    x.each([&](int64_t i, T v) { y[i] = kLog ? (v - e.top) - shift : exp_of(v - e.top) / e.sum; });
   });
 }
 
 // Operands: y, its gradient, the gradient by the input.
 template <class T, bool kLog, int kSize>
 __global__ void __launch_bounds__(kThreads) softmax_slope(const __grid_constant__ Space starts, int64_t n) {
+  take_turn();
   for_each_row<kSize>(starts.total, [&](const auto& group, int64_t row) {
     const T *y = row_of<const T, 0>(starts, row), *dy = row_of<const T, 1>(starts, row);
     T* dx = row_of<T, 2>(starts, row);
@@ -105,34 +130,34 @@ __global__ void __launch_bounds__(kThreads) softmax_slope(const __grid_constant_
 }
 
 // Operands: the logits, the targets, the losses.
-template <class T, int kSize>
+template <class T, int kSize, int kHeld>
 __global__ void __launch_bounds__(kThreads)
     cross_entropy(const __grid_constant__ Space starts, int64_t n, IndexRange classes, int64_t* verdict) {
   take_turn();
-  for_each_row<kSize>(starts.total, [&](const auto& group, int64_t row) {
-    const T* x = row_of<const T, 0>(starts, row);
-    const Exponentials<T> e(group, x, row < 0 ? 0 : n);
+  for_each_row<kSize>(starts.total, [&](const Group<kSize>& group, int64_t row) {
+    const T* logits = row_of<const T, 0>(starts, row);
+    const int64_t found = *row_of<const int64_t, 1>(starts, row);
+    const Exponentials<T> e(group, Row<T, kSize, kHeld>(group, logits, row < 0 ? 0 : n));
     if (row < 0 || group.lane != 0) return;
-    const int64_t target = place_of(*row_of<const int64_t, 1>(starts, row), classes, verdict);
-    if (target >= 0) *row_of<T, 2>(starts, row) = log_of(e.sum) - (x[target] - e.top);
+    const int64_t target = place_of(found, classes, verdict);
+    if (target >= 0) *row_of<T, 2>(starts, row) = log_of(e.sum) - (logits[target] - e.top);
   });
 }
 
 // Operands: the logits, the targets, the gradients by the losses, those by the logits.
-template <class T, int kSize>
+template <class T, int kSize, int kHeld>
 __global__ void __launch_bounds__(kThreads)
     cross_entropy_slope(const __grid_constant__ Space starts, int64_t n, IndexRange classes,
                         int64_t* verdict) {
   take_turn();
-  for_each_row<kSize>(starts.total, [&](const auto& group, int64_t row) {
-    const T* x = row_of<const T, 0>(starts, row);
-    T* dx = row_of<T, 3>(starts, row);
-    const int64_t target = place_of(*row_of<const int64_t, 1>(starts, row), classes, verdict);
+  for_each_row<kSize>(starts.total, [&](const Group<kSize>& group, int64_t row) {
+    const int64_t found = *row_of<const int64_t, 1>(starts, row);
     const T dy = *row_of<const T, 2>(starts, row);
-    const int64_t count = row < 0 ? 0 : n;
-    const Exponentials<T> e(group, x, count);
-    for (int64_t i = group.lane; i < count; i += kSize)
-      dx[i] = dy * (exp_of(x[i] - e.top) / e.sum) - (i == target ? dy : T(0));
+    const Row<T, kSize, kHeld> x(group, row_of<const T, 0>(starts, row), row < 0 ? 0 : n);
+    T* dx = row_of<T, 3>(starts, row);
+    const Exponentials<T> e(group, x);
+    const int64_t target = place_of(found, classes, verdict);
+    x.each([&](int64_t i, T v) { dx[i] = dy * (exp_of(v - e.top) / e.sum) - (i == target ? dy : T(0)); });
   });
 }
 
@@ -198,30 +223,51 @@ __global__ void __launch_bounds__(kThreads) arg_extreme(const __grid_constant__ 
   });
 }
 
+// Calls f.template operator()<kSize, kHeld>() with what suits rows of n elements that are read more than
+// once.
+template <class F>
+void with_held(int64_t n, F&& f) {
+  if (n <= kWarp) return f.template operator()<kWarp, 1>();
+  if (n <= 8 * kWarp) return f.template operator()<kWarp, 8>();
+  if (n <= 32 * kWarp) return f.template operator()<kWarp, 32>();
+  f.template operator()<kThreads, 16>();
+}
+
+template <class T>
+void start_softmax(Context& on, RowFn fn, Views in, const Space& starts) {
+  const int64_t n = in[0].shape.back();
+  const IndexRange classes{"cross_entropy", n, false};
+  int64_t* const verdict = has_targets(fn) ? check_indices(on, in[1], classes) : nullptr;
+  with_held(n, [&]<int kSize, int kHeld>() {
+    const int64_t threads = starts.total * kSize;
+    if (fn == RowFn::softmax)
+      start(on, threads, softmax<T, false, kSize, kHeld>, starts, n);
+    else if (fn == RowFn::log_softmax)
+      start(on, threads, softmax<T, true, kSize, kHeld>, starts, n);
+    else if (fn == RowFn::cross_entropy)
+      start(on, threads, cross_entropy<T, kSize, kHeld>, starts, n, classes, verdict);
+    else
+      start(on, threads, cross_entropy_slope<T, kSize, kHeld>, starts, n, classes, verdict);
+  });
+}
+
 template <class T>
 void start_rows(Context& on, RowFn fn, Views in, const Space& starts) {
+  if constexpr (std::is_floating_point_v<T>)
+    if (fn == RowFn::softmax || fn == RowFn::log_softmax || has_targets(fn))
+      return start_softmax<T>(on, fn, in, starts);
   const int64_t n = in[0].shape.back();
-  const auto by_length = [&](auto on_warp, auto on_block, const auto&... more) {
+  if (fn == RowFn::cumsum) return start(on, starts.total * kThreads, cumsum<T>, starts, n);
+  const auto by_length = [&](auto on_warp, auto on_block) {
     const bool is_short = n <= kShort;
-    start(on, starts.total * (is_short ? kWarp : kThreads), is_short ? on_warp : on_block, starts, n,
-          more...);
+    start(on, starts.total * (is_short ? kWarp : kThreads), is_short ? on_warp : on_block, starts, n);
   };
   if constexpr (std::is_floating_point_v<T>) {
-    if (fn == RowFn::softmax) return by_length(softmax<T, false, kWarp>, softmax<T, false, kThreads>);
-    if (fn == RowFn::log_softmax) return by_length(softmax<T, true, kWarp>, softmax<T, true, kThreads>);
     if (fn == RowFn::softmax_slope)
       return by_length(softmax_slope<T, false, kWarp>, softmax_slope<T, false, kThreads>);
     if (fn == RowFn::log_softmax_slope)
       return by_length(softmax_slope<T, true, kWarp>, softmax_slope<T, true, kThreads>);
-    if (has_targets(fn)) {
-      const IndexRange classes{"cross_entropy", n, false};
-      int64_t* const verdict = check_indices(on, in[1], classes);
-      if (fn == RowFn::cross_entropy)
-        return by_length(cross_entropy<T, kWarp>, cross_entropy<T, kThreads>, classes, verdict);
-      return by_length(cross_entropy_slope<T, kWarp>, cross_entropy_slope<T, kThreads>, classes, verdict);
-    }
   }
-  if (fn == RowFn::cumsum) return start(on, starts.total * kThreads, cumsum<T>, starts, n);
   if (fn == RowFn::argmax) return by_length(arg_extreme<T, true, kWarp>, arg_extreme<T, true, kThreads>);
   by_length(arg_extreme<T, false, kWarp>, arg_extreme<T, false, kThreads>);
 }

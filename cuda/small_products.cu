@@ -15,7 +15,8 @@ constexpr int kDepth = 64;                              // terms of its sums tha
 constexpr int kTeam = 64, kTeams = kThreads / kTeam;    // a team's threads have 4 x 4 sums each
 constexpr int kPanelStep = kDepth + 1, kSumsStep = 40;  // row lengths in shared memory without conflicts
 constexpr int kFetched = kTile * kDepth / kThreads;     // elements of a panel for each thread
-constexpr int64_t kMostParts = 8, kFewestTerms = 32;    // blocks of a cluster, and what each should have
+constexpr int kMostParts = 8;                           // blocks of a cluster
+constexpr int64_t kFewestTerms = 32;                    // that each should have
 constexpr int64_t kEnoughBlocks = 256;                  // beyond them, sums are not cut
 constexpr int64_t kMostWork = int64_t{1} << 24;         // multiplications of a small product
 constexpr int64_t kMostLayers = 65535;                  // blocks along y and along z
@@ -23,49 +24,60 @@ constexpr int64_t kMostLayers = 65535;                  // blocks along y and al
 // One side of a product: its lines (rows of a, columns of b), and the terms along them.
 struct Side {
   const float* data;
-  int64_t lines, line_step, term_step;
+  int lines;
+  int64_t line_step, term_step;
 };
-
+// Products side by side: two axes of them, and how far apart a, b and out lie along each.
+struct Layers {
+  unsigned inner;
+  int64_t steps[2][3];
+};
 struct Product {
   Side a, b;
   float* out;
-  int64_t terms, share;  // in all, and of a part
+  int terms, share;  // in all, and of a part
   unsigned parts;
+  Layers layers;
 };
 
-// kTile lines by kDepth terms on their way to shared memory. Neighbouring threads take what lies side by
-// side.
+// kTile lines by kDepth terms on their way to shared memory, where neighbouring threads take what lies side
+// by side: terms (kAlong) or lines.
+template <bool kAlong>
 class Panel {
  public:
-  __device__ Panel(const Side& side, int64_t first_line) : side_(side), first_(first_line) {
-    along_ = side.term_step == 1;
-  }
-  __device__ void fetch(int64_t first, int64_t end) {
+  // From that line and that term on.
+  __device__ Panel(const Side& side, int64_t layer_start, int line, int term)
+      : x_((kAlong ? term : line) + threadIdx.x % kWide),
+        y_((kAlong ? line : term) + threadIdx.x / kWide),
+        x_step_(kAlong ? side.term_step : side.line_step),
+        y_step_(kAlong ? side.line_step : side.term_step),
+        lines_(side.lines),
+        at_(side.data + layer_start + x_ * x_step_ + y_ * y_step_) {}
+  // What lies before term `end`, else zeros; moves on to the next terms.
+  __device__ void fetch(int end) {
+    const bool inside = x_ < (kAlong ? end : lines_);
+    const int last = kAlong ? lines_ : end;
+    const float* at = at_;
 #pragma unroll
-    for (int i = 0; i < kFetched; ++i) {
-      const int64_t line = first_ + line_of(i), term = first + term_of(i);
-      element_[i] = line < side_.lines && term < end
-                        ? side_.data[line * side_.line_step + term * side_.term_step]
-                        : 0.0f;
-    }
+    for (int i = 0; i < kFetched; ++i, at += kHigh * y_step_)
+      element_[i] = inside && y_ + i * kHigh < last ? *at : 0.0f;
+    at_ += kDepth * (kAlong ? x_step_ : y_step_);
+    (kAlong ? x_ : y_) += kDepth;
   }
   __device__ void put(float* panel) const {
+    const int x = threadIdx.x % kWide, y = threadIdx.x / kWide;
 #pragma unroll
-    for (int i = 0; i < kFetched; ++i) panel[line_of(i) * kPanelStep + term_of(i)] = element_[i];
+    for (int i = 0; i < kFetched; ++i)
+      panel[kAlong ? (y + i * kHigh) * kPanelStep + x : x * kPanelStep + y + i * kHigh] = element_[i];
   }
 
  private:
-  static constexpr int kWide = kThreads / kDepth, kHigh = kThreads / kTile;
-  __device__ int line_of(int i) const {
-    return along_ ? threadIdx.x / kDepth + i * kWide : threadIdx.x % kTile;
-  }
-  __device__ int term_of(int i) const {
-    return along_ ? threadIdx.x % kDepth : threadIdx.x / kTile + i * kHigh;
-  }
+  static constexpr int kWide = kAlong ? kDepth : kTile, kHigh = kThreads / kWide;
 
-  const Side& side_;
-  int64_t first_;
-  bool along_;
+  int x_, y_;  // of the first element: x is the same for all
+  int64_t x_step_, y_step_;
+  int lines_;
+  const float* at_;
   float element_[kFetched];
 };
 
@@ -87,27 +99,28 @@ __device__ void add_terms(const float* a, const float* b, int depth, float (&sum
   }
 }
 
-// Operands of `batches`: where the matrices a, b and out begin.
-__global__ void __launch_bounds__(kThreads) small_product(Product p, const __grid_constant__ Space batches) {
+template <bool kAlongA, bool kAlongB>
+__global__ void __launch_bounds__(kThreads, 2) small_product(const __grid_constant__ Product p) {
   take_turn();
   __shared__ float shared[kTeams * kTile * kSumsStep];
   float *const panel_a = shared, *const panel_b = shared + kTile * kPanelStep;
   static_assert(2 * kTile * kPanelStep <= kTeams * kTile * kSumsStep);
-  const unsigned part = blockIdx.x % p.parts;
-  const int64_t row = int64_t{blockIdx.y} * kTile, column = int64_t{blockIdx.x / p.parts} * kTile;
-  int64_t at[3];
-  locate(batches, blockIdx.z, at);
-  p.a.data += at[0], p.b.data += at[1], p.out += at[2];
+  const int part = static_cast<int>(blockIdx.x % p.parts), first = part * p.share;
+  const int row = static_cast<int>(blockIdx.y) * kTile;
+  const int column = static_cast<int>(blockIdx.x / p.parts) * kTile;
+  const int64_t outer = blockIdx.z / p.layers.inner, inner = blockIdx.z % p.layers.inner;
+  const auto start = [&](int i) { return outer * p.layers.steps[0][i] + inner * p.layers.steps[1][i]; };
 
   float sum[4][4] = {};
-  const int64_t end = min(p.terms, (part + 1) * p.share);
-  Panel a(p.a, row), b(p.b, column);
-  a.fetch(part * p.share, end), b.fetch(part * p.share, end);
-  for (int64_t first = part * p.share; first < end; first += kDepth) {
+  const int end = min(p.terms, first + p.share);
+  Panel<kAlongA> a(p.a, start(0), row, first);
+  Panel<kAlongB> b(p.b, start(1), column, first);
+  a.fetch(end), b.fetch(end);
+  for (int term = first; term < end; term += kDepth) {
     a.put(panel_a), b.put(panel_b);
     __syncthreads();
-    if (first + kDepth < end) a.fetch(first + kDepth, end), b.fetch(first + kDepth, end);
-    add_terms(panel_a, panel_b, static_cast<int>(min(end - first, int64_t{kDepth})), sum);
+    if (term + kDepth < end) a.fetch(end), b.fetch(end);
+    add_terms(panel_a, panel_b, min(end - term, kDepth), sum);
     __syncthreads();
   }
 
@@ -120,9 +133,10 @@ __global__ void __launch_bounds__(kThreads) small_product(Product p, const __gri
   __syncthreads();
   const auto place = [](int i) { return i / kTile * kSumsStep + i % kTile; };
   const auto put = [&](int i, float y) {
-    const int64_t r = row + i / kTile, c = column + i % kTile;
-    if (r < p.a.lines && c < p.b.lines) p.out[r * p.b.lines + c] = y;
+    const int r = row + i / kTile, c = column + i % kTile;
+    if (r < p.a.lines && c < p.b.lines) p.out[start(2) + int64_t{r} * p.b.lines + c] = y;
   };
+#pragma unroll
   for (int i = threadIdx.x; i < kTile * kTile; i += kThreads) {
     const float* s = shared + place(i);
     const float y = (s[0] + s[kTeamSums]) + (s[2 * kTeamSums] + s[3 * kTeamSums]);
@@ -133,13 +147,24 @@ __global__ void __launch_bounds__(kThreads) small_product(Product p, const __gri
   }
   if (p.parts == 1) return;
   meet_cluster();
-  const int count = kTile * kTile / p.parts;
-  for (int i = part * count + threadIdx.x; i < (part + 1) * count; i += kThreads) {
-    float y = 0;
-    for (unsigned other = 0; other < p.parts; ++other) y += in_block(shared + place(i), other);
+  const int count = kTile * kTile / static_cast<int>(p.parts);
+  for (int i = part * count + static_cast<int>(threadIdx.x); i < (part + 1) * count; i += kThreads) {
+    float x[kMostParts];
+#pragma unroll
+    for (unsigned other = 0; other < kMostParts; ++other)
+      x[other] = other < p.parts ? in_block(shared + place(i), other) : 0.0f;
+    float y = x[0];
+#pragma unroll
+    for (int other = 1; other < kMostParts; ++other) y += x[other];
     put(i, y);
   }
   meet_cluster();  // while others read it, a block stays
+}
+
+using Kernel = void (*)(Product);
+template <bool kAlongA>
+Kernel kernel_for(bool along_b) {
+  return along_b ? small_product<kAlongA, true> : small_product<kAlongA, false>;
 }
 
 }  // namespace
@@ -149,23 +174,29 @@ bool drive_small_matmul(Context& on, const View& a, const View& b, const View& o
   const int64_t m = out.shape[row], n = out.shape[column], k = a.shape[column];
   if (!on.hopper || out.dtype != DType::f32 || out.numel() * k > kMostWork) return false;
   const View starts[] = {matrix_starts(a), matrix_starts(b), matrix_starts(out)};
-  const Space batches(starts[2].shape, Views(starts, 3), {});
+  const Space layers(starts[2].shape, Views(starts, 3), {});
   const int64_t high = (m + kTile - 1) / kTile, wide = (n + kTile - 1) / kTile;
-  if (high > kMostLayers || batches.total > kMostLayers) return false;
+  if (layers.rank > 2 || high > kMostLayers || layers.total > kMostLayers) return false;
   int64_t parts = 1;
-  while (parts < kMostParts && high * wide * batches.total * parts * 2 <= kEnoughBlocks &&
+  while (parts < kMostParts && high * wide * layers.total * parts * 2 <= kEnoughBlocks &&
          k / (2 * parts) >= kFewestTerms)
     parts *= 2;
-  const Product product{{a.as<const float>(), m, a.strides[row], a.strides[column]},
-                        {b.as<const float>(), n, b.strides[column], b.strides[row]},
-                        out.as<float>(),
-                        k,
-                        (k + parts - 1) / parts,
-                        static_cast<unsigned>(parts)};
+  Product product{{a.as<const float>(), static_cast<int>(m), a.strides[row], a.strides[column]},
+                  {b.as<const float>(), static_cast<int>(n), b.strides[column], b.strides[row]},
+                  out.as<float>(),
+                  static_cast<int>(k),
+                  static_cast<int>((k + parts - 1) / parts),
+                  static_cast<unsigned>(parts),
+                  {layers.rank ? static_cast<unsigned>(layers.size[layers.rank - 1]) : 1, {}}};
+  for (int axis = 0; axis < layers.rank; ++axis)
+    for (int i = 0; i < 3; ++i)
+      product.layers.steps[axis + 2 - layers.rank][i] = layers.operand[i].strides[axis];
+  const bool along_b = product.b.term_step == 1;
+  const Kernel kernel = product.a.term_step == 1 ? kernel_for<true>(along_b) : kernel_for<false>(along_b);
   start_blocks(on,
                dim3(static_cast<unsigned>(wide * parts), static_cast<unsigned>(high),
-                    static_cast<unsigned>(batches.total)),
-               product.parts, small_product, product, batches);
+                    static_cast<unsigned>(layers.total)),
+               product.parts, kernel, product);
   return true;
 }
 

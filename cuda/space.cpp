@@ -31,4 +31,32 @@ int64_t Space::offset(int i, int64_t index) const {
   return at;
 }
 
+Space Space::without(int axis) const {
+  Space less = *this;
+  less.total /= size[axis];
+  --less.rank;
+  for (int i = axis; i < less.rank; ++i) {
+    less.size[i] = size[i + 1];
+    for (int k = 0; k < operands; ++k) less.operand[k].strides[i] = operand[k].strides[i + 1];
+  }
+  return less;
+}
+
+bool Space::widen(size_t element_bytes, unsigned constant) {
+  const int64_t count = kWide / static_cast<int64_t>(element_bytes);
+  if (rank == 0 || size[rank - 1] % count != 0) return false;
+  const auto is_constant = [&](int k) { return (constant >> k & 1u) != 0; };
+  for (int k = 0; k < operands; ++k) {
+    if (inner_stride(k) != (is_constant(k) ? 0 : 1)) return false;
+    if (is_constant(k)) continue;
+    if (reinterpret_cast<uintptr_t>(operand[k].data) % kWide != 0) return false;
+    for (int axis = 0; axis < rank - 1; ++axis)
+      if (operand[k].strides[axis] % count != 0) return false;
+  }
+  size[rank - 1] /= count, total /= count;
+  for (int k = 0; k < operands; ++k)
+    for (int axis = 0; axis < rank - 1 && !is_constant(k); ++axis) operand[k].strides[axis] /= count;
+  return true;
+}
+
 }  // namespace varve::cuda

@@ -28,6 +28,13 @@ struct Space {
   int64_t inner_stride(int i) const { return rank ? operand[i].strides[rank - 1] : 1; }
   // Where element `index` (in index order) of operand i lies, in elements.
   int64_t offset(int i, int64_t index) const;
+  // Without that axis.
+  Space without(int axis) const;
+  // Where every operand allows, makes kWide bytes of neighbours along the last axis one element: whether it
+  // did. Operands whose bit is set in `constant` are one element for all neighbours; the others have them
+  // side by side.
+  bool widen(size_t element_bytes, unsigned constant = 0);
+  static constexpr int64_t kWide = 16;
 };
 
 #if defined(__CUDACC__)

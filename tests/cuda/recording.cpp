@@ -1,0 +1,78 @@
+// A recording runs calls side by side that use no memory of each other: it must do what call by call does.
+#include <varve/varve.h>
+#include "tests/core/draws.h"
+#include "tests/cuda/gpu.h"
+
+using namespace varve;
+using namespace varve::test;
+
+namespace {
+
+// Branches that meet in one memory: updates in place through views that overlap, products large and small,
+// sorts with workspaces, random numbers.
+struct Tangle {
+  Tensor state = randn({96, 64}), weight = randn({64, 64}), large = randn({700, 300}), counts = zeros({64});
+
+  Tensors operator()(const Tensor& x, const Tensor& rows) const {
+    const NoGrad guard;
+    const Tensor a = matmul(x, weight), b = softmax(a), c = matmul(a, state, false, true);
+    slice(state, 0, 0, 40).assign(slice(state, 0, 0, 40) * 0.5 + slice(b, 0, 0, 40));
+    slice(state, 0, 30, 70).assign(tanh(slice(state, 0, 20, 60)) + slice(x, 0, 0, 40));
+    const Tensor sums = sum(state, {0}), sorted = sort(sums, 0).values;
+    counts.assign(counts + sums * 0.1);
+    const Tensor other = sort(sum(c, {1}), 0).values;
+    const Tensor wide = matmul(large, large, false, true), high = matmul(large, large, true, false);
+    slice(state, 0, 90, 96).assign(slice(matmul(weight, weight, true, false), 0, 0, 6));
+    const Tensor drawn = rand({30}) + rand({30});
+    weight.assign(weight * 0.9 + index_select(state, 0, rows));
+    return {c, sorted, other, sum(wide, {0}), sum(high, {1}), clone(counts), drawn, mean(state)};
+  }
+  Tensors memory() const { return {clone(state), clone(weight), clone(counts)}; }
+};
+
+}  // namespace
+
+TEST_CASE("a plan whose calls branch, meet and write in place does the same recorded as call by call") {
+  if (!gpu()) return;
+  const OnDevice on(kCuda);
+  const auto run = [](bool compiled) {
+    manual_seed(5);
+    const Tangle tangle;
+    auto fast = compile([&](const Tensor& x, const Tensor& rows) { return tangle(x, rows); });
+    Tensors all;
+    for (int i = 0; i < 12; ++i) {
+      const Tensor x = randn({70, 64}) * 0.3, rows = cast(rand({64}) * 96, DType::i64);
+      for (const Tensor& t : compiled ? fast(x, rows) : tangle(x, rows)) all.push_back(clone(t).to(kCpu));
+      for (const Tensor& t : tangle.memory()) all.push_back(t.to(kCpu));
+    }
+    if (compiled) {
+      REQUIRE(fast.plans().size() == 1);
+      CHECK(fast.plans()[0]->is_recorded());
+    }
+    return all;
+  };
+  const Tensors expected = run(false), found = run(true), again = run(true);
+  REQUIRE(found.size() == expected.size());
+  for (size_t i = 0; i < found.size(); ++i) {
+    CAPTURE(i);
+    CHECK(identical(found[i], expected[i]));
+    CHECK(identical(again[i], found[i]));
+  }
+}
+
+TEST_CASE("a recording reads each input where it lies, whatever its size and alignment, on the GPU") {
+  if (!gpu()) return;
+  const OnDevice on(kCuda);
+  Draws draws(8);
+  for (const DType dtype : {DType::u8, DType::bf16, DType::f32, DType::f64})
+    for (const int64_t n : {0, 1, 5, 16, 1000}) {
+      auto doubled = compile([](const Tensor& x, const Tensor& y) { return x + y; });
+      for (int64_t i = 0; i < 5; ++i) {
+        const Tensor room = draws.numbers({n + 5}, dtype).to(kCuda), y = draws.numbers({n}, dtype).to(kCuda);
+        const Tensor x = slice(room, 0, i, n + i);
+        CAPTURE(name_of(dtype));
+        CAPTURE(n);
+        CHECK(identical(doubled(x, y), x + y));
+      }
+    }
+}
