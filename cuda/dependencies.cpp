@@ -4,23 +4,27 @@
 
 namespace varve::cuda {
 
-void Dependencies::use(const View& view, bool writes) {
-  if (view.numel() == 0) return;
+Dependencies::Use Dependencies::use_of(const View& view, bool writes) {
   int64_t low = 0, high = 0;
   for (int i = 0; i < view.rank(); ++i) {
     const int64_t reach = (view.shape[i] - 1) * view.strides[i];
     (reach < 0 ? low : high) += reach;
   }
   const auto first = reinterpret_cast<uintptr_t>(view.at(low).data);
-  calls_.back().used.push_back(
-      {first, first + static_cast<size_t>(high - low + 1) * size_of(view.dtype), writes});
+  if (view.numel() == 0) return {first, first, writes};
+  return {first, first + static_cast<size_t>(high - low + 1) * size_of(view.dtype), writes};
 }
 
 bool Dependencies::conflict(const Call& a, const Call& b) {
   for (const Use& x : a.used)
-    for (const Use& y : b.used)
-      if ((x.writes || y.writes) && x.first < y.end && y.first < x.end) return true;
+    if (std::any_of(b.used.begin(), b.used.end(), [&](const Use& y) { return x.conflicts(y); })) return true;
   return false;
+}
+
+bool Dependencies::touches(size_t call, const View& view, bool reads_too) const {
+  const Use asked = use_of(view, reads_too);
+  const auto& used = calls_[call].used;
+  return std::any_of(used.begin(), used.end(), [&](const Use& u) { return u.conflicts(asked); });
 }
 
 std::vector<size_t> Dependencies::needed() {

@@ -13,10 +13,12 @@ class VARVE_API Dependencies {
  public:
   // The next call, counted from 0, uses what is told from here on.
   void begin() { calls_.emplace_back(); }
-  void reads(const View& view) { use(view, false); }
-  void writes(const View& view) { use(view, true); }
+  void reads(const View& view) { calls_.back().used.push_back(use_of(view, false)); }
+  void writes(const View& view) { calls_.back().used.push_back(use_of(view, true)); }
   // It did nothing.
   void forget() { calls_.back().used.clear(); }
+  // Whether that call writes any of the view; or, for `reads_too`, uses it at all.
+  bool touches(size_t call, const View& view, bool reads_too) const;
   // The calls that it must follow: the last of each chain of them.
   std::vector<size_t> needed();
 
@@ -24,12 +26,13 @@ class VARVE_API Dependencies {
   struct Use {  // of all bytes from the first of a view to its last
     uintptr_t first, end;
     bool writes;
+    bool conflicts(const Use& o) const { return (writes || o.writes) && first < o.end && o.first < end; }
   };
   struct Call {
     std::vector<Use> used;
     std::vector<bool> follows;  // which of the earlier calls
   };
-  void use(const View& view, bool writes);
+  static Use use_of(const View& view, bool writes);
   static bool conflict(const Call& a, const Call& b);
 
   std::vector<Call> calls_;

@@ -1,5 +1,6 @@
 // Pointwise functions: rows of f32 by fours where they lie so, else element by element.
 #include <varve/core/error.h>
+#include <varve/cuda/capture.h>
 #include <varve/cuda/drivers.h>
 #include <varve/cuda/pointwise.h>
 
@@ -40,6 +41,7 @@ bool are_rows(const Space& space, int ins, RowForm& form) {
 }  // namespace
 
 void drive_pointwise(Context& on, pointwise::Id fn, std::span<const double> constants, Views in, Views out) {
+  if (Capture* const capture = on.capture(); capture && capture->join(fn, in, out)) return;
   const Space space(out[0].shape, in, out);
   if (space.total == 0) return;
   const Compute c = compute_of(out[0].dtype == DType::boolean ? in.back().dtype : out[0].dtype);

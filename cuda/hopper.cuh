@@ -5,8 +5,8 @@
 
 namespace varve::cuda {
 
-// What every kernel begins with: the next one on the queue may take its place on the device, and what came
-// before is done, and seen, when this returns.
+// What every kernel does before it reads or writes memory: the next one on the queue may take its place on
+// the device, and what came before is done, and seen, when this returns.
 __device__ inline void take_turn() {
 #if __CUDA_ARCH__ >= 900
   asm volatile("griddepcontrol.launch_dependents;" ::: "memory");

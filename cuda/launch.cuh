@@ -14,7 +14,7 @@ __device__ void for_each_index(int64_t total, Body&& body) {
   for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < total; i += step) body(i);
 }
 
-// Starts a kernel, which begins by take_turn(), of so many blocks; `cluster` of them, side by side along x,
+// Starts a kernel, which waits by take_turn(), of so many blocks; `cluster` of them, side by side along x,
 // reach each other's shared memory.
 template <class... Parameters, class... Arguments>
 void start_blocks(Context& on, dim3 blocks, unsigned cluster, void (*kernel)(Parameters...),

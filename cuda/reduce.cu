@@ -32,6 +32,7 @@ struct AxisList {
   }
   // Where element `index` lies, in the input and in the output.
   __device__ void locate(int64_t index, int64_t& in, int64_t& out) const {
+#pragma unroll 1
     for (int i = rank - 1; i >= 0; --i) {
       int64_t here = index;
       if (i > 0) {

@@ -48,13 +48,22 @@ __device__ void for_each_row(int64_t rows, Body&& body) {
   }
 }
 
-// Where a row of operand k begins: its elements lie side by side.
-template <class T, int k>
-__device__ T* row_of(const Space& starts, int64_t row) {
-  int64_t at[k + 1];
-  locate(starts, row < 0 ? 0 : row, at);
-  return reinterpret_cast<T*>(starts.operand[k].data) + at[k];
-}
+// Where the rows of that number begin, in the first kCount operands; elements of a row lie side by side.
+template <int kCount>
+class Starts {
+ public:
+  __device__ Starts(const Space& starts, int64_t row) : starts_(starts) {
+    locate(starts, row < 0 ? 0 : row, at_);
+  }
+  template <class T, int k>
+  __device__ T* row() const {
+    return reinterpret_cast<T*>(starts_.operand[k].data) + at_[k];
+  }
+
+ private:
+  const Space& starts_;
+  int64_t at_[kCount];
+};
 
 __device__ float exp_of(float x) { return ::expf(x); }
 __device__ double exp_of(double x) { return ::exp(x); }
@@ -105,8 +114,9 @@ template <class T, bool kLog, int kSize, int kHeld>
 __global__ void __launch_bounds__(kThreads) softmax(const __grid_constant__ Space starts, int64_t n) {
   take_turn();
   for_each_row<kSize>(starts.total, [&](const Group<kSize>& group, int64_t row) {
-    const Row<T, kSize, kHeld> x(group, row_of<const T, 0>(starts, row), row < 0 ? 0 : n);
-    T* y = row_of<T, 1>(starts, row);
+    const Starts<2> at(starts, row);
+    const Row<T, kSize, kHeld> x(group, at.template row<const T, 0>(), row < 0 ? 0 : n);
+    T* y = at.template row<T, 1>();
     const Exponentials<T> e(group, x);
     const T shift = log_of(e.sum);
     x.each([&](int64_t i, T v) { y[i] = kLog ? (v - e.top) - shift : exp_of(v - e.top) / e.sum; });
@@ -135,12 +145,13 @@ __global__ void __launch_bounds__(kThreads)
     cross_entropy(const __grid_constant__ Space starts, int64_t n, IndexRange classes, int64_t* verdict) {
   take_turn();
   for_each_row<kSize>(starts.total, [&](const Group<kSize>& group, int64_t row) {
-    const T* logits = row_of<const T, 0>(starts, row);
-    const int64_t found = *row_of<const int64_t, 1>(starts, row);
+    const Starts<3> at(starts, row);
+    const T* logits = at.template row<const T, 0>();
+    const int64_t found = *at.template row<const int64_t, 1>();
     const Exponentials<T> e(group, Row<T, kSize, kHeld>(group, logits, row < 0 ? 0 : n));
     if (row < 0 || group.lane != 0) return;
     const int64_t target = place_of(found, classes, verdict);
-    if (target >= 0) *row_of<T, 2>(starts, row) = log_of(e.sum) - (logits[target] - e.top);
+    if (target >= 0) *at.template row<T, 2>() = log_of(e.sum) - (logits[target] - e.top);
   });
 }
 
@@ -151,10 +162,11 @@ __global__ void __launch_bounds__(kThreads)
                         int64_t* verdict) {
   take_turn();
   for_each_row<kSize>(starts.total, [&](const Group<kSize>& group, int64_t row) {
-    const int64_t found = *row_of<const int64_t, 1>(starts, row);
-    const T dy = *row_of<const T, 2>(starts, row);
-    const Row<T, kSize, kHeld> x(group, row_of<const T, 0>(starts, row), row < 0 ? 0 : n);
-    T* dx = row_of<T, 3>(starts, row);
+    const Starts<4> at(starts, row);
+    const int64_t found = *at.template row<const int64_t, 1>();
+    const T dy = *at.template row<const T, 2>();
+    const Row<T, kSize, kHeld> x(group, at.template row<const T, 0>(), row < 0 ? 0 : n);
+    T* dx = at.template row<T, 3>();
     const Exponentials<T> e(group, x);
     const int64_t target = place_of(found, classes, verdict);
     x.each([&](int64_t i, T v) { dx[i] = dy * (exp_of(v - e.top) / e.sum) - (i == target ? dy : T(0)); });
@@ -169,8 +181,9 @@ __global__ void __launch_bounds__(kThreads) cumsum(const __grid_constant__ Space
   __shared__ T warps[kThreads / kWarp];
   const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
   for (int64_t row = blockIdx.x; row < starts.total; row += gridDim.x) {
-    const T* x = row_of<const T, 0>(starts, row);
-    T* y = row_of<T, 1>(starts, row);
+    const Starts<2> at(starts, row);
+    const T* x = at.template row<const T, 0>();
+    T* y = at.template row<T, 1>();
     T carry = 0;
     for (int64_t first = 0; first < n; first += kThreads * kEach) {
       const int64_t mine = first + int64_t{threadIdx.x} * kEach;
@@ -212,14 +225,15 @@ template <class T, bool kLargest, int kSize>
 __global__ void __launch_bounds__(kThreads) arg_extreme(const __grid_constant__ Space starts, int64_t n) {
   take_turn();
   for_each_row<kSize>(starts.total, [&](const auto& group, int64_t row) {
-    const T* x = row_of<const T, 0>(starts, row);
+    const Starts<2> at(starts, row);
+    const T* x = at.template row<const T, 0>();
     // Threads without an element of their own look at the first.
     int64_t best = group.lane < n && row >= 0 ? group.lane : 0;
     for (int64_t i = group.lane; row >= 0 && i < n; i += kSize)
       if (precedes<T, kLargest>(x[i], i, x[best], best)) best = i;
     best = group.joined(
         best, [x](int64_t i, int64_t j) { return precedes<T, kLargest>(x[i], i, x[j], j) ? i : j; });
-    if (row >= 0 && group.lane == 0) *row_of<int64_t, 1>(starts, row) = best;
+    if (row >= 0 && group.lane == 0) *at.template row<int64_t, 1>() = best;
   });
 }
 

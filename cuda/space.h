@@ -41,6 +41,7 @@ struct Space {
 // Where element `index` (in index order) of the first kCount operands lies, in elements.
 template <class Index, int kCount>
 __device__ void locate_as(const Space& space, Index index, int64_t (&at)[kCount]) {
+#pragma unroll 1  // a short kernel waits for its own instructions, too
   for (int axis = space.rank - 1; axis > 0; --axis) {
     const Index size = static_cast<Index>(space.size[axis]), next = index / size;
     const int64_t here = static_cast<int64_t>(index - next * size);

@@ -1,4 +1,5 @@
 // A recording runs calls side by side that use no memory of each other: it must do what call by call does.
+#include <varve/core/ops/elementwise.h>
 #include <varve/varve.h>
 #include "tests/core/draws.h"
 #include "tests/cuda/gpu.h"
@@ -75,4 +76,64 @@ TEST_CASE("a recording reads each input where it lies, whatever its size and ali
         CHECK(identical(doubled(x, y), x + y));
       }
     }
+}
+
+TEST_CASE("functions that become part of a product change no bit, wherever else it is used, on the GPU") {
+  if (!gpu()) return;
+  const OnDevice on(kCuda);
+  const Tensor a = randn({64, 100}), b = randn({100, 33}), bias = randn({33}), column = randn({64, 1});
+  const Tensor other = randn({33, 64}), square = randn({33, 33}), kept = zeros({64, 33});
+  using Slope = Elementwise<pointwise::Slope<pointwise::Relu, 0>>;
+  const auto slope = [](const Tensor& dy, const Tensor& y) { return apply_op(Slope{}, {dy, y})[0]; };
+  const std::vector<std::function<Tensors(const Tensor&)>> functions{
+      [&](const Tensor& x) { return Tensors{relu(matmul(x, b) + bias)}; },
+      [&](const Tensor& x) { return Tensors{relu(matmul(x, b) + column) + bias}; },  // a third does not fit
+      [&](const Tensor& x) {
+        const Tensor y = matmul(x, b), z = y + bias;
+        return Tensors{y, z, relu(y), relu(z), y + y, z + y};
+      },
+      [&](const Tensor& x) {
+        return Tensors{bias + matmul(x, b), relu(matmul(x, b) * 2.0)};
+      },
+      [&](const Tensor& x) { return Tensors{matmul(x, b) + transpose(other)}; },
+      [&](const Tensor& x) {
+        const Tensor first = matmul(x, b), second = matmul(relu(first), square);
+        return Tensors{first + second, slope(second, first), slope(first, second)};
+      },
+      [&](const Tensor& x) {  // each waits for what the other was held for
+        const Tensor first = matmul(x, b), second = matmul(x * 0.5, b);
+        const Tensor third = first + second, fourth = second + third;
+        return Tensors{third, fourth, relu(third), relu(fourth)};
+      },
+      [&](const Tensor& x) {  // into memory that others read and write before and after
+        kept.assign(matmul(x, b));
+        const Tensor z = matmul(kept, square) + kept;
+        kept.assign(relu(z));
+        kept.assign(matmul(x, b) + kept);
+        return Tensors{z, clone(kept), matmul(x, b) + bias};
+      },
+      [&](const Tensor& x) {
+        return Tensors{matmul(stack({x, x}, 0), b) + bias};
+      },
+      [&](const Tensor& x) {
+        return Tensors{sum(relu(matmul(x, b) + bias), {0}), matmul(x, b) + bias};
+      },
+  };
+  for (size_t i = 0; i < functions.size(); ++i) {
+    CAPTURE(i);
+    const NoGrad guard;
+    auto fast = compile([&](const Tensor& x) { return functions[i](x); });
+    for (int run = 0; run < 4; ++run) {
+      const Tensor x = a * (1.0 + run);
+      kept.fill(1);
+      const Tensors expected = functions[i](x);
+      kept.fill(1);
+      const Tensors& found = fast(x);
+      for (size_t k = 0; k < expected.size(); ++k) {
+        CAPTURE(k);
+        CHECK(identical(found[k], expected[k]));
+      }
+    }
+    CHECK(fast.plans()[0]->is_recorded());
+  }
 }
