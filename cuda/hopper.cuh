@@ -17,8 +17,8 @@ __device__ inline void take_turn() {
 // Every thread of the cluster has come here, and sees what the others put into shared memory.
 __device__ inline void meet_cluster() {
 #if __CUDA_ARCH__ >= 900
-  asm volatile("barrier.cluster.arrive.release.aligned;" ::: "memory");
-  asm volatile("barrier.cluster.wait.acquire.aligned;" ::: "memory");
+  asm volatile("barrier.cluster.arrive.release;" ::: "memory");
+  asm volatile("barrier.cluster.wait.acquire;" ::: "memory");
 #endif
 }
 
@@ -34,6 +34,29 @@ __device__ inline float in_block(const float* mine, unsigned rank) {
   return value;
 #else
   return *mine;
+#endif
+}
+
+// Copies an element into shared memory, in a batch that this thread waits for later; a zero where there is
+// none.
+__device__ inline void copy_later(float* to, const float* from, bool some) {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(
+                   static_cast<uint32_t>(__cvta_generic_to_shared(to))),
+               "l"(from), "r"(some ? 4 : 0)
+               : "memory");
+#endif
+}
+__device__ inline void end_of_batch() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("cp.async.commit_group;" ::: "memory");
+#endif
+}
+// Until no more than kLeft batches are on their way.
+template <int kLeft>
+__device__ void wait_for_batches() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("cp.async.wait_group %0;" ::"n"(kLeft) : "memory");
 #endif
 }
 

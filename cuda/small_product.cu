@@ -16,6 +16,7 @@ namespace {
 constexpr int kTile = 32;                               // rows and columns of a block's tile
 constexpr int kDepth = 64;                              // terms of its sums that it has at a time
 constexpr int kTeam = 64, kTeams = kThreads / kTeam;    // a team's threads have 4 x 4 sums each
+constexpr int kStages = 2;                              // such are on their way at a time
 constexpr int kPanelStep = kDepth + 1, kSumsStep = 40;  // row lengths in shared memory without conflicts
 constexpr int kFetched = kTile * kDepth / kThreads;     // elements of a panel for each thread
 constexpr int kShare = kTile * kTile / kThreads;        // of a tile's elements for each thread
@@ -26,45 +27,40 @@ constexpr int64_t kMostWork = int64_t{1} << 24;         // multiplications of sm
 constexpr int64_t kMostInLayer = int64_t{1} << 22;      // or of each of many
 constexpr int64_t kMostLayers = 65535;                  // blocks along y and along z
 
-// kTile lines by kDepth terms on their way to shared memory, where neighbouring threads take what lies side
-// by side: terms (kAlong) or lines.
+// Brings kTile lines by kDepth terms into shared memory, where neighbouring threads take what lies side by
+// side: terms (kAlong) or lines.
 template <bool kAlong>
-class Panel {
+class Panels {
  public:
   // From that line and that term on.
-  __device__ Panel(const ProductSide& side, int64_t layer_start, int line, int term)
+  __device__ Panels(const ProductSide& side, int64_t layer_start, int line, int term)
       : x_((kAlong ? term : line) + threadIdx.x % kWide),
         y_((kAlong ? line : term) + threadIdx.x / kWide),
-        x_step_(kAlong ? side.term_step : side.line_step),
-        y_step_(kAlong ? side.line_step : side.term_step),
         lines_(side.lines),
-        at_(side.data + layer_start + x_ * x_step_ + y_ * y_step_) {}
-  // What lies before term `end`, else zeros; moves on to the next terms.
-  __device__ void fetch(int end) {
-    const bool inside = x_ < (kAlong ? end : lines_);
-    const int last = kAlong ? lines_ : end;
+        step_((kAlong ? side.line_step : side.term_step) * kHigh),
+        advance_(kDepth * side.term_step),
+        at_(side.data + layer_start + x_ * (kAlong ? side.term_step : side.line_step) +
+            y_ * (kAlong ? side.line_step : side.term_step)) {}
+  // Sends for what lies before term `end`, else zeros; moves on to the next terms.
+  __device__ void send(float* panel, int end) {
+    const int x = threadIdx.x % kWide, y = threadIdx.x / kWide;
+    float* to = panel + (kAlong ? y * kPanelStep + x : x * kPanelStep + y);
+    const int last = x_ < (kAlong ? end : lines_) ? (kAlong ? lines_ : end) - y_ : 0;
     const float* at = at_;
 #pragma unroll
-    for (int i = 0; i < kFetched; ++i, at += kHigh * y_step_)
-      element_[i] = inside && y_ + i * kHigh < last ? *at : 0.0f;
-    at_ += kDepth * (kAlong ? x_step_ : y_step_);
+    for (int i = 0; i < kFetched; ++i, at += step_)
+      copy_later(to + i * kHigh * (kAlong ? kPanelStep : 1), at, i * kHigh < last);
+    at_ += advance_;
     (kAlong ? x_ : y_) += kDepth;
-  }
-  __device__ void put(float* panel) const {
-    const int x = threadIdx.x % kWide, y = threadIdx.x / kWide;
-#pragma unroll
-    for (int i = 0; i < kFetched; ++i)
-      panel[kAlong ? (y + i * kHigh) * kPanelStep + x : x * kPanelStep + y + i * kHigh] = element_[i];
   }
 
  private:
   static constexpr int kWide = kAlong ? kDepth : kTile, kHigh = kThreads / kWide;
 
   int x_, y_;  // of the first element: x is the same for all
-  int64_t x_step_, y_step_;
   int lines_;
+  int64_t step_, advance_;
   const float* at_;
-  float element_[kFetched];
 };
 
 // Adds up what a team's share of the terms gives; its threads' sums lie 8 rows and 8 columns apart.
@@ -85,76 +81,82 @@ __device__ void add_terms(const float* a, const float* b, int depth, float (&sum
   }
 }
 
-// F(y, operand) by its number.
+// y = F(y, operand) by the function's number.
 template <class... Fs>
-__device__ float done(List<Fs...>, unsigned function, float y, float operand) {
+__device__ void apply_step(List<Fs...>, unsigned function, float (&y)[kShare],
+                           const float (&operand)[kShare]) {
   unsigned number = 0;
   const auto attempt = [&]<class F>() {
     if (number++ != function) return;
     using Fn = Function<F, float>;
-    const float both[] = {y, operand};
-    typename Fn::V x[Fn::kIn];
-    for (int k = 0; k < Fn::kIn; ++k) x[k] = both[k];
-    float result[1];
-    Fn::apply(F{}, x, result);
-    y = result[0];
+#pragma unroll
+    for (int k = 0; k < kShare; ++k) {
+      const float both[] = {y[k], operand[k]};
+      typename Fn::V x[Fn::kIn];
+      for (int i = 0; i < Fn::kIn; ++i) x[i] = both[i];
+      float result[1];
+      Fn::apply(F{}, x, result);
+      y[k] = result[0];
+    }
   };
   (attempt.template operator()<Fs>(), ...);
-  return y;
 }
 
-// Those elements of a tile that a thread of this part brings to an end. What the steps read is asked for in
-// the beginning, for it is long on its way.
+// Those elements of a tile that a thread of this part brings to an end: kHigh rows apart. What the steps read
+// is sent for in the beginning, for it is long on its way.
 class Results {
  public:
   static constexpr unsigned kMostSteps = std::tuple_size_v<decltype(SmallProduct::Parameters::step)>;
+  static constexpr int kHigh = kThreads / kTile;
 
   __device__ Results(const SmallProduct::Parameters& p, int part, int row, int column, int64_t layer_start)
-      : p_(p),
-        row_(row),
-        column_(column),
-        out_(p.out + layer_start),
-        count_(kTile * kTile / static_cast<int>(p.parts)),
-        first_(part * count_) {
+      : p_(p), row_(part * (kTile / static_cast<int>(p.parts)) + threadIdx.x / kTile) {
+    const int c = column + threadIdx.x % kTile;
+    const int last = min(p.a.lines - row, (part + 1) * (kTile / static_cast<int>(p.parts)));
+    rows_ = c < p.b.lines ? last - row_ : 0;
+    at_ = layer_start + int64_t{row + row_} * p.b.lines + c;
 #pragma unroll
-    for (unsigned s = 0; s < kMostSteps; ++s)
+    for (unsigned s = 0; s < kMostSteps; ++s) {
+      if (s >= p.steps || !p.step[s].operand) continue;
+      const float* operand =
+          p.step[s].operand + (row + row_) * p.step[s].row_step + c * p.step[s].column_step;
 #pragma unroll
-      for (int k = 0; k < kShare; ++k)
-        operand_[s][k] = s < p.steps && p.step[s].operand && inside(k)
-                             ? p.step[s].operand[r(k) * p.step[s].row_step + c(k) * p.step[s].column_step]
-                             : 0.0f;
+      for (int k = 0; k < kShare; ++k, operand += kHigh * p.step[s].row_step)
+        operand_[s][k] = is_mine(k) ? *operand : 0.0f;
+    }
   }
-  // The number in the tile of the thread's element k.
-  __device__ int index(int k) const { return first_ + static_cast<int>(threadIdx.x) + k * kThreads; }
-  __device__ int end() const { return first_ + count_; }
-  __device__ void put(int k, float y) const {
-    if (!inside(k)) return;
-    const int64_t at = int64_t{r(k)} * p_.b.lines + c(k);
-    out_[at] = y;
+  __device__ bool is_mine(int k) const { return k * kHigh < rows_; }
+  // Where element k's sums lie in a tile in shared memory.
+  __device__ int place(int k) const { return (row_ + k * kHigh) * kSumsStep + threadIdx.x % kTile; }
+  __device__ void put(float (&y)[kShare]) const {
+    put(p_.out, y);
 #pragma unroll
-    for (unsigned s = 0; s < kMostSteps; ++s)
-      if (s < p_.steps)
-        p_.step[s].out[at] = y = done(ProductFunctions{}, p_.step[s].function, y, operand_[s][k]);
+    for (unsigned s = 0; s < kMostSteps; ++s) {
+      if (s >= p_.steps) return;
+      apply_step(ProductFunctions{}, p_.step[s].function, y, operand_[s]);
+      put(p_.step[s].out, y);
+    }
   }
 
  private:
-  __device__ int r(int k) const { return row_ + index(k) / kTile; }
-  __device__ int c(int k) const { return column_ + index(k) % kTile; }
-  __device__ bool inside(int k) const { return index(k) < end() && r(k) < p_.a.lines && c(k) < p_.b.lines; }
+  __device__ void put(float* out, const float (&y)[kShare]) const {
+#pragma unroll
+    for (int k = 0; k < kShare; ++k)
+      if (is_mine(k)) out[at_ + k * kHigh * p_.b.lines] = y[k];
+  }
 
   const SmallProduct::Parameters& p_;
-  int row_, column_;
-  float* out_;
-  int count_, first_;
-  float operand_[kMostSteps][kShare];
+  int row_, rows_;  // the first one's, of the tile; how many from there on are this part's
+  int64_t at_;
+  float operand_[kMostSteps][kShare] = {};
 };
 
 template <bool kAlongA, bool kAlongB>
-__global__ void __launch_bounds__(kThreads, 2)
+__global__ void __launch_bounds__(kThreads, 3)
     small_product(const __grid_constant__ SmallProduct::Parameters p) {
-  __shared__ float shared[kTeams * kTile * kSumsStep];
-  float *const panel_a = shared, *const panel_b = shared + kTile * kPanelStep;
-  static_assert(2 * kTile * kPanelStep <= kTeams * kTile * kSumsStep);
+  constexpr int kStage = 2 * kTile * kPanelStep, kTeamSums = kTile * kSumsStep;
+  __shared__ float shared[kStages * kStage];
+  static_assert(kTeams * kTeamSums <= kStages * kStage);
   const int part = static_cast<int>(blockIdx.x % p.parts), first = part * p.share;
   const int row = static_cast<int>(blockIdx.y) * kTile;
   const int column = static_cast<int>(blockIdx.x / p.parts) * kTile;
@@ -162,52 +164,64 @@ __global__ void __launch_bounds__(kThreads, 2)
   const auto start = [&](int i) { return outer * p.layers.steps[0][i] + inner * p.layers.steps[1][i]; };
 
   const int end = min(p.terms, first + p.share);
-  Panel<kAlongA> a(p.a, start(0), row, first);
-  Panel<kAlongB> b(p.b, start(1), column, first);
+  Panels<kAlongA> a(p.a, start(0), row, first);
+  Panels<kAlongB> b(p.b, start(1), column, first);
+  const auto send = [&](int stage, int term) {
+    if (term < end) a.send(shared + stage * kStage, end), b.send(shared + stage * kStage + kStage / 2, end);
+    end_of_batch();
+  };
   take_turn();  // what could be known before is
-  a.fetch(end), b.fetch(end);
+#pragma unroll
+  for (int stage = 0; stage < kStages; ++stage) send(stage, first + stage * kDepth);
   const Results results(p, part, row, column, start(2));
+
   float sum[4][4] = {};
-  for (int term = first; term < end; term += kDepth) {
-    a.put(panel_a), b.put(panel_b);
+  int stage = 0;
+  for (int term = first; term < end; term += kDepth, stage = stage + 1 == kStages ? 0 : stage + 1) {
+    wait_for_batches<kStages - 1>();
     __syncthreads();
-    if (term + kDepth < end) a.fetch(end), b.fetch(end);
-    add_terms(panel_a, panel_b, min(end - term, kDepth), sum);
+    const float* panel = shared + stage * kStage;
+    add_terms(panel, panel + kStage / 2, min(end - term, kDepth), sum);
     __syncthreads();
+    send(stage, term + kStages * kDepth);
   }
+  wait_for_batches<0>();
+  __syncthreads();  // nothing is on its way here any more
 
   // The teams' sums, then the parts': each block of the cluster joins some of the tile.
-  constexpr int kTeamSums = kTile * kSumsStep;
   float* const mine = shared + threadIdx.x / kTeam * kTeamSums;
   for (int i = 0; i < 4; ++i)
     for (int j = 0; j < 4; ++j)
       mine[(threadIdx.x % kTeam / 8 + 8 * i) * kSumsStep + threadIdx.x % 8 + 8 * j] = sum[i][j];
   __syncthreads();
-  const auto place = [](int i) { return i / kTile * kSumsStep + i % kTile; };
-  const auto joined = [&](int i) {
-    const float* s = shared + place(i);
+  const auto joined = [&](int place) {
+    const float* s = shared + place;
     return (s[0] + s[kTeamSums]) + (s[2 * kTeamSums] + s[3 * kTeamSums]);
   };
+  float y[kShare] = {};
   if (p.parts == 1) {
 #pragma unroll
-    for (int k = 0; k < kShare; ++k) results.put(k, joined(results.index(k)));
-    return;
+    for (int k = 0; k < kShare; ++k) y[k] = joined(results.place(k));
+    return results.put(y);
   }
-  for (int i = threadIdx.x; i < kTile * kTile; i += kThreads) shared[place(i)] = joined(i);
+#pragma unroll
+  for (int k = 0; k < kShare; ++k) {
+    const int place = (threadIdx.x / kTile + k * Results::kHigh) * kSumsStep + threadIdx.x % kTile;
+    shared[place] = joined(place);
+  }
   meet_cluster();
 #pragma unroll
   for (int k = 0; k < kShare; ++k) {
-    const int i = results.index(k);
-    if (i >= results.end()) break;
+    if (!results.is_mine(k)) continue;
     float x[kMostParts];
 #pragma unroll
     for (unsigned other = 0; other < kMostParts; ++other)
-      x[other] = other < p.parts ? in_block(shared + place(i), other) : 0.0f;
-    float y = x[0];
+      x[other] = other < p.parts ? in_block(shared + results.place(k), other) : 0.0f;
+    y[k] = x[0];
 #pragma unroll
-    for (int other = 1; other < kMostParts; ++other) y += x[other];
-    results.put(k, y);
+    for (int other = 1; other < kMostParts; ++other) y[k] += x[other];
   }
+  results.put(y);
   meet_cluster();  // while others read it, a block stays
 }
 
