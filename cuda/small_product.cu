@@ -102,6 +102,23 @@ __device__ void apply_step(List<Fs...>, unsigned function, float (&y)[kShare],
   (attempt.template operator()<Fs>(), ...);
 }
 
+constexpr int kStage = 2 * kTile * kPanelStep, kTeamSums = kTile * kSumsStep;  // floats in shared memory
+static_assert(kTeams * kTeamSums <= kStages * kStage);
+
+// What a block does: a part of the terms of a tile.
+struct Task {
+  int part, row, column;
+  int64_t start[3];  // of its layer: a, b, out
+
+  __device__ explicit Task(const SmallProduct::Parameters& p)
+      : part(static_cast<int>(blockIdx.x % p.parts)),
+        row(static_cast<int>(blockIdx.y) * kTile),
+        column(static_cast<int>(blockIdx.x / p.parts) * kTile) {
+    const int64_t outer = blockIdx.z / p.layers.inner, inner = blockIdx.z % p.layers.inner;
+    for (int i = 0; i < 3; ++i) start[i] = outer * p.layers.steps[0][i] + inner * p.layers.steps[1][i];
+  }
+};
+
 // Those elements of a tile that a thread of this part brings to an end: kHigh rows apart. What the steps read
 // is sent for in the beginning, for it is long on its way.
 class Results {
@@ -109,25 +126,28 @@ class Results {
   static constexpr unsigned kMostSteps = std::tuple_size_v<decltype(SmallProduct::Parameters::step)>;
   static constexpr int kHigh = kThreads / kTile;
 
-  __device__ Results(const SmallProduct::Parameters& p, int part, int row, int column, int64_t layer_start)
-      : p_(p), row_(part * (kTile / static_cast<int>(p.parts)) + threadIdx.x / kTile) {
-    const int c = column + threadIdx.x % kTile;
-    const int last = min(p.a.lines - row, (part + 1) * (kTile / static_cast<int>(p.parts)));
-    rows_ = c < p.b.lines ? last - row_ : 0;
-    at_ = layer_start + int64_t{row + row_} * p.b.lines + c;
+  __device__ Results(const SmallProduct::Parameters& p, const Task& task) : p_(p) {
+    const int rows = kTile / static_cast<int>(p.parts);  // of a part
+    const int first = task.part * rows + static_cast<int>(threadIdx.x) / kTile;
+    place_ = first * kSumsStep + static_cast<int>(threadIdx.x) % kTile;
+    row_ = task.row + first, column_ = task.column + static_cast<int>(threadIdx.x) % kTile;
+    rows_ = column_ < p.b.lines ? min(p.a.lines - task.row, (task.part + 1) * rows) - first : 0;
+    at_ = task.start[2] + int64_t{row_} * p.b.lines + column_;
+  }
+  __device__ void fetch_operands() {
 #pragma unroll
     for (unsigned s = 0; s < kMostSteps; ++s) {
-      if (s >= p.steps || !p.step[s].operand) continue;
-      const float* operand =
-          p.step[s].operand + (row + row_) * p.step[s].row_step + c * p.step[s].column_step;
+      const ProductStep& step = p_.step[s];
+      if (s >= p_.steps || !step.operand) continue;
+      const float* operand = step.operand + row_ * step.row_step + column_ * step.column_step;
 #pragma unroll
-      for (int k = 0; k < kShare; ++k, operand += kHigh * p.step[s].row_step)
+      for (int k = 0; k < kShare; ++k, operand += kHigh * step.row_step)
         operand_[s][k] = is_mine(k) ? *operand : 0.0f;
     }
   }
   __device__ bool is_mine(int k) const { return k * kHigh < rows_; }
   // Where element k's sums lie in a tile in shared memory.
-  __device__ int place(int k) const { return (row_ + k * kHigh) * kSumsStep + threadIdx.x % kTile; }
+  __device__ int place(int k) const { return place_ + k * kHigh * kSumsStep; }
   __device__ void put(float (&y)[kShare]) const {
     put(p_.out, y);
 #pragma unroll
@@ -146,26 +166,19 @@ class Results {
   }
 
   const SmallProduct::Parameters& p_;
-  int row_, rows_;  // the first one's, of the tile; how many from there on are this part's
+  int place_, row_, column_, rows_;  // of the first; how many rows from there on are this part's
   int64_t at_;
   float operand_[kMostSteps][kShare] = {};
 };
 
-template <bool kAlongA, bool kAlongB>
-__global__ void __launch_bounds__(kThreads, 3)
-    small_product(const __grid_constant__ SmallProduct::Parameters p) {
-  constexpr int kStage = 2 * kTile * kPanelStep, kTeamSums = kTile * kSumsStep;
-  __shared__ float shared[kStages * kStage];
-  static_assert(kTeams * kTeamSums <= kStages * kStage);
-  const int part = static_cast<int>(blockIdx.x % p.parts), first = part * p.share;
-  const int row = static_cast<int>(blockIdx.y) * kTile;
-  const int column = static_cast<int>(blockIdx.x / p.parts) * kTile;
-  const int64_t outer = blockIdx.z / p.layers.inner, inner = blockIdx.z % p.layers.inner;
-  const auto start = [&](int i) { return outer * p.layers.steps[0][i] + inner * p.layers.steps[1][i]; };
-
-  const int end = min(p.terms, first + p.share);
-  Panels<kAlongA> a(p.a, start(0), row, first);
-  Panels<kAlongB> b(p.b, start(1), column, first);
+// The sums of each team over its share of the part's terms, all of which have come by then; it waits for what
+// came before this kernel.
+template <bool kAlongA, bool kAlongB, class Meanwhile>
+__device__ void sum_terms(const SmallProduct::Parameters& p, const Task& task, float* shared,
+                          float (&sum)[4][4], Meanwhile&& meanwhile) {
+  const int first = task.part * p.share, end = min(p.terms, first + p.share);
+  Panels<kAlongA> a(p.a, task.start[0], task.row, first);
+  Panels<kAlongB> b(p.b, task.start[1], task.column, first);
   const auto send = [&](int stage, int term) {
     if (term < end) a.send(shared + stage * kStage, end), b.send(shared + stage * kStage + kStage / 2, end);
     end_of_batch();
@@ -173,9 +186,7 @@ __global__ void __launch_bounds__(kThreads, 3)
   take_turn();  // what could be known before is
 #pragma unroll
   for (int stage = 0; stage < kStages; ++stage) send(stage, first + stage * kDepth);
-  const Results results(p, part, row, column, start(2));
-
-  float sum[4][4] = {};
+  meanwhile();
   int stage = 0;
   for (int term = first; term < end; term += kDepth, stage = stage + 1 == kStages ? 0 : stage + 1) {
     wait_for_batches<kStages - 1>();
@@ -186,41 +197,59 @@ __global__ void __launch_bounds__(kThreads, 3)
     send(stage, term + kStages * kDepth);
   }
   wait_for_batches<0>();
-  __syncthreads();  // nothing is on its way here any more
+  __syncthreads();
+}
 
-  // The teams' sums, then the parts': each block of the cluster joins some of the tile.
+// Puts every thread's sums where those of its team lie in shared memory.
+__device__ void leave_sums(const float (&sum)[4][4], float* shared) {
   float* const mine = shared + threadIdx.x / kTeam * kTeamSums;
   for (int i = 0; i < 4; ++i)
     for (int j = 0; j < 4; ++j)
       mine[(threadIdx.x % kTeam / 8 + 8 * i) * kSumsStep + threadIdx.x % 8 + 8 * j] = sum[i][j];
   __syncthreads();
-  const auto joined = [&](int place) {
-    const float* s = shared + place;
-    return (s[0] + s[kTeamSums]) + (s[2 * kTeamSums] + s[3 * kTeamSums]);
-  };
-  float y[kShare] = {};
+}
+
+// An element of the tile: the sum of the teams' sums.
+__device__ float joined_teams(const float* shared, int place) {
+  const float* s = shared + place;
+  return (s[0] + s[kTeamSums]) + (s[2 * kTeamSums] + s[3 * kTeamSums]);
+}
+
+// The same of the parts', which lie in the first team's place of each block.
+__device__ float joined_parts(const float* shared, int place, unsigned parts) {
+  float x[kMostParts];
+#pragma unroll
+  for (unsigned other = 0; other < kMostParts; ++other)
+    x[other] = other < parts ? in_block(shared + place, other) : 0.0f;
+  float y = x[0];
+#pragma unroll
+  for (int other = 1; other < kMostParts; ++other) y += x[other];
+  return y;
+}
+
+template <bool kAlongA, bool kAlongB>
+__global__ void __launch_bounds__(kThreads, 3)
+    small_product(const __grid_constant__ SmallProduct::Parameters p) {
+  __shared__ float shared[kStages * kStage];
+  const Task task(p);
+  Results results(p, task);
+  float sum[4][4] = {}, y[kShare] = {};
+  sum_terms<kAlongA, kAlongB>(p, task, shared, sum, [&] { results.fetch_operands(); });
+  leave_sums(sum, shared);
   if (p.parts == 1) {
 #pragma unroll
-    for (int k = 0; k < kShare; ++k) y[k] = joined(results.place(k));
+    for (int k = 0; k < kShare; ++k) y[k] = joined_teams(shared, results.place(k));
     return results.put(y);
   }
 #pragma unroll
   for (int k = 0; k < kShare; ++k) {
     const int place = (threadIdx.x / kTile + k * Results::kHigh) * kSumsStep + threadIdx.x % kTile;
-    shared[place] = joined(place);
+    shared[place] = joined_teams(shared, place);
   }
   meet_cluster();
 #pragma unroll
-  for (int k = 0; k < kShare; ++k) {
-    if (!results.is_mine(k)) continue;
-    float x[kMostParts];
-#pragma unroll
-    for (unsigned other = 0; other < kMostParts; ++other)
-      x[other] = other < p.parts ? in_block(shared + results.place(k), other) : 0.0f;
-    y[k] = x[0];
-#pragma unroll
-    for (int other = 1; other < kMostParts; ++other) y[k] += x[other];
-  }
+  for (int k = 0; k < kShare; ++k)
+    if (results.is_mine(k)) y[k] = joined_parts(shared, results.place(k), p.parts);
   results.put(y);
   meet_cluster();  // while others read it, a block stays
 }
