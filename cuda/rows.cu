@@ -70,29 +70,49 @@ __device__ double exp_of(double x) { return ::exp(x); }
 __device__ float log_of(float x) { return ::logf(x); }
 __device__ double log_of(double x) { return ::log(x); }
 
-// A row as its group sees it: the first kHeld elements of each thread are read once, all at a time.
+// A row as its group sees it: the first kHeld elements of each thread are read once, all at a time; where
+// there are none, minus infinity, which changes no maximum and no sum of exponentials.
 template <class T, int kSize, int kHeld>
 class Row {
  public:
   __device__ Row(const Group<kSize>& group, const T* x, int64_t count)
-      : lane_(group.lane), x_(x), count_(count) {
+      : lane_(group.lane), x_(x), count_(count), near_(static_cast<int>(min(count, int64_t{kSize} * kHeld))) {
+    // Without a condition on each: or they would wait for one another.
+    if (near_ > 0)
 #pragma unroll
-    for (int h = 0; h < kHeld; ++h) held_[h] = lane_ + h * kSize < count_ ? x_[lane_ + h * kSize] : T(0);
+      for (int h = 0; h < kHeld; ++h) held_[h] = x_[is_held(h) ? lane_ + h * kSize : 0];
+#pragma unroll
+    for (int h = 0; h < kHeld; ++h)
+      if (!is_held(h)) held_[h] = -std::numeric_limits<T>::infinity();
   }
-  // body(i, x[i]) for each i that is this thread's, in order.
+  // body(x[i]) for each i that is this thread's, in order, and for what stands in for more.
   template <class Body>
   __device__ void each(Body&& body) const {
 #pragma unroll
-    for (int h = 0; h < kHeld; ++h)
-      if (lane_ + h * kSize < count_) body(int64_t{lane_ + h * kSize}, held_[h]);
+    for (int h = 0; h < kHeld; ++h) body(held_[h]);
     if constexpr (kSize > kWarp)
-      for (int64_t i = lane_ + kHeld * kSize; i < count_; i += kSize) body(i, x_[i]);
+      for (int64_t i = lane_ + kHeld * kSize; i < count_; i += kSize) body(x_[i]);
+  }
+  // y[i] = body(i, x[i])
+  template <class Body>
+  __device__ void put(T* y, Body&& body) const {
+#pragma unroll
+    for (int h = 0; h < kHeld; ++h) {
+      const int i = lane_ + h * kSize;
+      const T value = body(i, held_[h]);
+      if (is_held(h)) y[i] = value;
+    }
+    if constexpr (kSize > kWarp)
+      for (int64_t i = lane_ + kHeld * kSize; i < count_; i += kSize) y[i] = body(i, x_[i]);
   }
 
  private:
+  __device__ bool is_held(int h) const { return lane_ + h * kSize < near_; }
+
   int lane_;
   const T* x_;
   int64_t count_;
+  int near_;  // how many elements are held, by all
   T held_[kHeld];
 };
 
@@ -103,9 +123,9 @@ struct Exponentials {
 
   template <int kSize, int kHeld>
   __device__ Exponentials(const Group<kSize>& group, const Row<T, kSize, kHeld>& row) {
-    row.each([&](int64_t, T x) { top = pointwise::maximum(top, x); });
+    row.each([&](T x) { top = pointwise::maximum(top, x); });
     top = group.joined(top, [](T a, T b) { return pointwise::maximum(a, b); });
-    row.each([&](int64_t, T x) { sum += exp_of(x - top); });
+    row.each([&](T x) { sum += exp_of(x - top); });
     sum = group.joined(sum, [](T a, T b) { return a + b; });
   }
 };
@@ -118,8 +138,8 @@ __global__ void __launch_bounds__(kThreads) softmax(const __grid_constant__ Spac
     const Row<T, kSize, kHeld> x(group, at.template row<const T, 0>(), row < 0 ? 0 : n);
     T* y = at.template row<T, 1>();
     const Exponentials<T> e(group, x);
-    const T shift = log_of(e.sum);
-    x.each([&](int64_t i, T v) { y[i] = kLog ? (v - e.top) - shift : exp_of(v - e.top) / e.sum; });
+    const T shift = log_of(e.sum), scale = T(1) / e.sum;
+    x.put(y, [&](int64_t, T v) { return kLog ? (v - e.top) - shift : exp_of(v - e.top) * scale; });
   });
 }
 
@@ -169,7 +189,8 @@ __global__ void __launch_bounds__(kThreads)
     T* dx = at.template row<T, 3>();
     const Exponentials<T> e(group, x);
     const int64_t target = place_of(found, classes, verdict);
-    x.each([&](int64_t i, T v) { dx[i] = dy * (exp_of(v - e.top) / e.sum) - (i == target ? dy : T(0)); });
+    const T scale = T(1) / e.sum;
+    x.put(dx, [&](int64_t i, T v) { return dy * (exp_of(v - e.top) * scale) - (i == target ? dy : T(0)); });
   });
 }
 
