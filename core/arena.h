@@ -13,8 +13,8 @@ class VARVE_API Arena {
  public:
   // The block of that number is in use at that time, and at all between this and its other uses.
   void use(uint32_t block, size_t bytes, size_t time);
-  // Gives each block its place, which up to `apart` bytes of them, the smallest first, share with none; returns
-  // the bytes needed. Offsets are whole cache lines.
+  // Gives each block its place, which up to `apart` bytes of them, the smallest first, share with none;
+  // returns the bytes needed. Offsets are whole cache lines.
   size_t lay_out(size_t apart = 0);
   bool has(uint32_t block) const { return blocks_.count(block) != 0; }
   size_t offset(uint32_t block) const { return blocks_.at(block).offset; }

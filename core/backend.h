@@ -115,8 +115,9 @@ class VARVE_API Backend {
   // meanwhile.
   virtual void run_parts(int64_t count, size_t bytes, const std::function<void(int64_t, std::byte*)>& part);
 
-  // Where calls that use no memory of each other may run side by side: up to how many bytes of a plan's values,
-  // the smallest first, had better be each in its own, for memory used again makes calls wait. Else 0.
+  // Where calls that use no memory of each other may run side by side: up to how many bytes of a plan's
+  // values, the smallest first, had better be each in its own, for memory used again makes calls wait. Else
+  // 0.
   virtual size_t apart_bytes() const { return 0; }
 
   // What `work` asks of this device on this thread, kept and not done; it must leave the memory it uses where
