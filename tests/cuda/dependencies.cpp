@@ -37,6 +37,8 @@ TEST_CASE(
   CHECK(call({floats(20, 10), floats(5, 2)}, {}) == Calls{5});   // 5 follows 2, which wrote the other
   CHECK(call({floats(39, 10, -1)}, {}) == Calls{3});             // backwards
   CHECK(call({floats(100, 0)}, {floats(19, 3, 400)}) == Calls{7, 6});  // to the last that it reaches
+  CHECK((d.touches(0, floats(9, 1), false) && !d.touches(0, floats(10, 1), true)));
+  CHECK((d.touches(2, floats(0, 1), true) && !d.touches(2, floats(0, 1), false)));
   CHECK(call({}, {floats(1000, 1)}) == Calls{});
   d.forget();
   CHECK(call({floats(1000, 1)}, {}) == Calls{});
