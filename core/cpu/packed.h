@@ -128,9 +128,13 @@ class Packed {
   }
   static void gather(Side<Stored> x, int64_t count, int64_t terms, Element* to) {
     const int64_t depth = Moves::elements(terms), whole = count / kRows * kRows;
-    Element row[kBlock];
+    Element made[kBlock];
     for (int64_t p = 0; p < depth; ++p) {
-      Moves::copy_across(x.data, x.inner, p, terms, count, row);
+      const Element* row = made;
+      if constexpr (std::is_same_v<Stored, Element>)
+        row = x.at(0, p).data;
+      else
+        Moves::copy_across(x.data, x.inner, p, terms, count, made);
       for (int64_t i = 0; i < whole; i += kRows)
         std::memcpy(to + i * depth + p * kRows, row + i, kRows * sizeof(Element));
       for (int64_t i = whole; i < count; ++i) to[whole * depth + p * kRows + i - whole] = row[i];
