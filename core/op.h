@@ -3,7 +3,7 @@
 //
 // clang-format off
 //   static constexpr OpName name{"matmul", 1};             what a file stores; the version grows with the fields' meaning
-//   static void fields(auto& self, auto&& field);          optional: field("name", self.member) for every attribute
+//   static void fields(auto& self, auto&& field);          field("name", self.member) for every member; absent: it has none
 //   Specs infer(const Specs& in) const;                    the outputs, or ShapeError / DTypeError
 //   void run(Backend&, Views in, Views out, const View& scratch) const;      calls kernel families, never allocates;
 //                                                          inputs have any strides, outputs are contiguous
@@ -84,6 +84,15 @@ class VARVE_API AnyOp {
 };
 using OpPtr = std::shared_ptr<const AnyOp>;
 
+struct AnyField {
+  template <class F>
+  void operator()(const char*, F&&) const {}
+};
+template <class T>
+concept HasFields = requires(T& op) {
+  T::fields(op, AnyField{});
+};
+
 template <class T>
 concept Op = std::copyable<T> && requires(const T op, const Specs specs) {
   { T::name } -> std::convertible_to<OpName>;
@@ -98,6 +107,9 @@ T from_attributes(const Attributes& attributes);
 
 template <Op T>
 class OpOf final : public AnyOp {
+  static_assert(std::is_empty_v<T> || HasFields<T>,
+                "an op lists its members in fields(): they are what it is when saved, loaded or compared");
+
  public:
   explicit OpOf(T op) : op_(std::move(op)) {}
   const T& op() const { return op_; }
@@ -219,15 +231,6 @@ VARVE_API std::string to_string(const AnyOp& op);
 // The attribute of that name; an Error when it is missing.
 VARVE_API const Attribute& attribute_named(const Attributes& attributes, const char* name);
 [[noreturn]] VARVE_API void wrong_attribute_type(const char* name);
-
-struct AnyField {
-  template <class F>
-  void operator()(const char*, F&&) const {}
-};
-template <class T>
-concept HasFields = requires(T& op) {
-  T::fields(op, AnyField{});
-};
 
 template <class T>
 Attributes attributes_of(const T& op) {

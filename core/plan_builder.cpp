@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <numeric>
 #include <string>
+#include <typeinfo>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -15,6 +17,28 @@ namespace varve {
 constexpr size_t kMostFolded = 64 << 10;  // bytes of a constant that is kept rather than made again
 
 namespace {
+
+// What tells one operation on a device from all others. Numbers by their bits: 0 and -0 are two.
+std::string named(const AnyOp& op, const Backend& on) {
+  std::string name = fmt::format("{} {} {} {}", typeid(op).name(), op.name().name, op.name().version,
+                                 static_cast<const void*>(&on));
+  for (const auto& [field, value] : op.attributes()) {
+    fmt::format_to(std::back_inserter(name), " {} {} ", field, value.index());
+    std::visit(
+        [&]<class T>(const T& v) {
+          if constexpr (std::is_same_v<T, std::string>)
+            fmt::format_to(std::back_inserter(name), "{} {}", v.size(), v);
+          else if constexpr (std::is_same_v<T, Dims>)
+            for (const int64_t size : v) fmt::format_to(std::back_inserter(name), "{} ", size);
+          else if constexpr (std::is_same_v<T, double>)
+            fmt::format_to(std::back_inserter(name), "{}", std::bit_cast<uint64_t>(v));
+          else
+            fmt::format_to(std::back_inserter(name), "{}", v);
+        },
+        value);
+  }
+  return name;
+}
 
 ValuePtr moved(const Value& v, const std::shared_ptr<Storage>& storage) {
   return std::make_shared<const Value>(storage, v.offset, v.dtype, v.shape, v.strides);
@@ -95,8 +119,8 @@ void Plan::Builder::merge_equal() {
   const auto is_fixed = [&](uint32_t v) { return !outside_[root_[v]] && !changed[root_[v]]; };
   std::vector<Graph::Call> kept;
   for (Graph::Call& call : plan_.graph_.calls) {
-    const bool view = is_view(call, values_);
-    std::string key = to_string(*call.op);
+    const bool view = !call.out.empty() && root_[call.out[0]] != call.out[0];
+    std::string key = named(*call.op, backend_of(call));
     for (size_t i = 0; i < call.in.size(); ++i) {
       const uint32_t v = call.in[i] = same[call.in[i]];
       int& written = writes[values_[v]->storage.get()];

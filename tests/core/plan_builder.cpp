@@ -54,6 +54,11 @@ TEST_CASE("what is computed twice is computed once, unless the two could differ"
        [](const Tensor& x, Generator&) { return matmul(transpose(tanh(exp(x))), tanh(exp(x))); }},
       {"a view of the second alone", 3,
        [](const Tensor& x, Generator&) { return exp(x) + tanh(transpose(exp(x))); }},
+      {"views of views of the second", 6,
+       [](const Tensor& x, Generator&) {
+         const Tensor second = exp(x);
+         return sum(exp(x)) + reshape(slice(second, 0, 1, 3), {2, 2, 2}) * 2 + flatten(transpose(second))[1];
+       }},
       {"other attributes", 3, [](const Tensor& x, Generator&) { return sum(x, {0}) + sum(x, {1}); }},
       {"zeros of other signs", 5,
        [](const Tensor& x, Generator&) { return 1 / pad(x, 0, 1, 1) + 1 / pad(x, 0, 1, 1, -0.0); }},
