@@ -21,7 +21,7 @@ void Collector::add(const std::string& name, const Tensor& t, bool buffer) {
 }
 
 void Cloner::parameter(const std::string&, Tensor& t) {
-  Tensor& copy = clones[t.value_ptr().get()];
+  Tensor& copy = clones[t.value_ptr()];
   if (!copy.defined()) {
     copy = no_grad([&] { return clone(t.detach()); });
     if (t.requires_grad()) copy.set_requires_grad();
@@ -44,17 +44,18 @@ Mover Mover::to(DType dtype) {
 }
 
 void Mover::parameter(const std::string&, Tensor& t) {
-  Tensor& there = made[t.value_ptr().get()];
-  if (!there.defined()) {
-    there = moved(t.detach());
-    if (!there.defined()) {
-      there = t;
-    } else {
-      if (t.requires_grad()) there.set_requires_grad();
-      there.set_label(t.label());
-    }
+  if (puts) {
+    // A member met again is what was put there.
+    if (const auto found = made.find(t.value_ptr()); found != made.end() && found->second.defined())
+      t = found->second;
+    return;
   }
-  t = there;
+  const auto [at, is_new] = made.try_emplace(t.value_ptr());
+  if (!is_new) return;
+  Tensor& there = at->second = moved(t.detach());
+  if (!there.defined()) return;
+  if (t.requires_grad()) there.set_requires_grad();
+  there.set_label(t.label());
 }
 
 }  // namespace detail

@@ -151,7 +151,7 @@ struct GradSetter {
   void mode(const std::string&, const Mode&) {}
 };
 struct Cloner {
-  std::unordered_map<const Value*, Tensor> clones = {};
+  std::unordered_map<ValuePtr, Tensor> clones = {};  // which live on, or another could have their address
   VARVE_API void parameter(const std::string&, Tensor& t);
   void buffer(const std::string& name, Tensor& t) { parameter(name, t); }
   void mode(const std::string&, Mode& m) {
@@ -160,16 +160,23 @@ struct Cloner {
     m.set(training);
   }
 };
-// Puts what `moved` makes of it in the place of each tensor; undefined: it stays.
+// What `moved` makes of each tensor, and then, on a second walk, puts it in its place; undefined: it stays.
 struct Mover {
   std::function<Tensor(const Tensor&)> moved;
-  std::unordered_map<const Value*, Tensor> made = {};
+  bool puts = false;
+  std::unordered_map<ValuePtr, Tensor> made = {};
   VARVE_API static Mover to(Device device);
   VARVE_API static Mover to(DType dtype);
   VARVE_API void parameter(const std::string&, Tensor& t);
   void buffer(const std::string& name, Tensor& t) { parameter(name, t); }
   void mode(const std::string&, const Mode&) {}
 };
+template <class M>
+void move(M& module, Mover mover) {
+  walk(module, mover);
+  mover.puts = true;
+  walk(module, mover);
+}
 }  // namespace detail
 
 // Every parameter and buffer, aliases marked.
@@ -261,14 +268,14 @@ M clone(M module) requires Module<M> {
 // afterwards.
 template <class M>
 void to(M& module, Device device) requires Module<M> {
-  walk(module, detail::Mover::to(device));
+  detail::move(module, detail::Mover::to(device));
 }
 // Converts every floating parameter and buffer to that dtype: to a half, whose master an optimizer keeps, for
 // training in mixed precision. What the module is given must be of it, too. DTypeError where it is not
 // floating. Make the optimizer afterwards.
 template <class M>
 void to(M& module, DType dtype) requires Module<M> {
-  walk(module, detail::Mover::to(dtype));
+  detail::move(module, detail::Mover::to(dtype));
 }
 // A table: name, shape, dtype, numbers; tied tensors and buffers marked; the total.
 VARVE_API std::string summary(const std::vector<MemberEntry>& entries);

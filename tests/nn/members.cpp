@@ -86,6 +86,17 @@ struct Pair {
   }
 };
 
+struct ManyNames {  // of which two are of one tensor, again and again
+  Tensor a = full({3}, 1), b = full({3}, 2), c = full({3}, 3);
+  static void members(auto& self, auto&& visit) {
+    visit("a", self.a);
+    visit("b", self.b);
+    visit("head", self.b);
+    visit("c", self.c);
+    visit("tail", self.c);
+  }
+};
+
 }  // namespace
 
 TEST_CASE("names follow the members, through lists, sequences and optionals") {
@@ -275,6 +286,25 @@ TEST_CASE(
   to(block, DType::f16);
   CHECK(block.running.dtype() == DType::i64);
   CHECK_THROWS_AS(to(block, DType::i32), DTypeError);
+}
+
+TEST_CASE("a module whose members have several names is moved as one, and as it was where that fails") {
+  ManyNames names;
+  to(names, DType::bf16);
+  CHECK(names.a.detach()[0].item() == 1);
+  CHECK(names.b.detach()[0].item() == 2);
+  CHECK(names.c.detach()[0].item() == 3);
+  const ManyNames others = clone(ManyNames());
+  CHECK(others.b.detach()[0].item() == 2);
+  CHECK(others.c.detach()[0].item() == 3);
+
+  ManyNames more;
+  const auto refusing = [](const Tensor& t) -> Tensor {
+    if (t[0].item() == 3) throw Error("no room");
+    return t * 2.0;
+  };
+  CHECK_THROWS_AS(detail::move(more, {refusing}), Error);
+  CHECK(more.a.detach()[0].item() == 1);
 }
 
 TEST_CASE("tied handles thaw as one leaf") {
