@@ -52,12 +52,17 @@ std::shared_ptr<const Plan> Inference::planned(const Function& f, const Tensors&
   return plan;
 }
 
+const std::shared_ptr<const Plan>& Inference::shared() const {
+  if (!plan_) throw Error("inference: moved from; only assignment is allowed");
+  return plan_;
+}
+
 Specs Inference::inputs() const {
-  return {plan_->graph_.inputs, [&](uint32_t v) { return plan_->graph_.values[v]; }};
+  return {plan().graph_.inputs, [&](uint32_t v) { return plan_->graph_.values[v]; }};
 }
 
 Specs Inference::outputs() const {
-  return {plan_->graph_.outputs, [&](uint32_t v) { return plan_->graph_.values[v]; }};
+  return {plan().graph_.outputs, [&](uint32_t v) { return plan_->graph_.values[v]; }};
 }
 
 void Lent::check(const Spec& required, const Backend& on, const char* what, size_t number) const {
@@ -104,7 +109,7 @@ void Inference::check_apart(std::span<const ReadFrom> in, std::span<const WriteT
 
 void Inference::run(std::span<const ReadFrom> in, std::span<const WriteTo> out) {
   Trace::forbid_reading("inference");
-  if (!plan_) throw Error("inference: moved from; only assignment is allowed");
+  shared();
   check(in, out);
   check_apart(in, out);
   for (const Lent& o : out)  // before the calls: one that throws may have written already

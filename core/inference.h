@@ -67,7 +67,7 @@ class VARVE_API Inference {
 
   // A copy shares all but the memory for what lies between inputs and outputs. One may be used by one thread
   // at a time, copies by as many at once.
-  Inference(const Inference& other) : Inference(other.plan_) {}
+  Inference(const Inference& other) : Inference(other.shared()) {}
   Inference(Inference&&) noexcept = default;
   Inference& operator=(const Inference& other) { return *this = Inference(other); }
   Inference& operator=(Inference&&) noexcept = default;
@@ -83,11 +83,12 @@ class VARVE_API Inference {
 
   Specs inputs() const;
   Specs outputs() const;
-  const Plan& plan() const { return *plan_; }
+  const Plan& plan() const { return *shared(); }
 
  private:
   using Function = std::function<Tensors(const Tensors&)>;
   explicit Inference(std::shared_ptr<const Plan> plan) : plan_(std::move(plan)), frame_(*plan_) {}
+  const std::shared_ptr<const Plan>& shared() const;  // an Error once moved from
   static std::shared_ptr<const Plan> planned(const Function& f, const Tensors& examples);
   void check(std::span<const ReadFrom> in, std::span<const WriteTo> out) const;
   void check_apart(std::span<const ReadFrom> in, std::span<const WriteTo> out) const;

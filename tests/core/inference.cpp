@@ -175,6 +175,9 @@ TEST_CASE("a copy is of what was assigned, and answers after the first is gone")
   CHECK(identical(answered(moved, {x})[0], exp(x) * 3.0));
   CHECK_THROWS_WITH_AS(answered(moved = moved, {}), doctest::Contains("0 inputs"), Error);
   CHECK_THROWS_WITH_AS(twice.run({x}, {x}), doctest::Contains("moved from"), Error);
+  CHECK_THROWS_WITH_AS(Inference(std::as_const(twice)), doctest::Contains("moved from"), Error);
+  CHECK_THROWS_WITH_AS(twice.inputs(), doctest::Contains("moved from"), Error);
+  CHECK_THROWS_WITH_AS(twice.outputs(), doctest::Contains("moved from"), Error);
 }
 
 TEST_CASE("what threads would share and write is refused") {
