@@ -33,6 +33,7 @@ VARVE_API std::vector<int64_t> permutation(int64_t count, uint64_t seed, uint64_
 
 class Prefetch;
 
+// A child process that fork() made has no thread of the loader's: it makes one of its own, without prefetch.
 class VARVE_API Loader {
  public:
   using Options = LoaderOptions;

@@ -5,10 +5,10 @@
 #include <sched.h>
 
 #include <algorithm>
-#include <system_error>
 #include <utility>
 
 #include <varve/core/cpu/threads.h>
+#include <varve/core/ops/copy.h>
 #include <varve/core/record.h>
 
 namespace varve::data {
@@ -29,6 +29,9 @@ Batch BatchMaker::make(const Position& position) {
   if (const Tensor& t = batch.inputs; !t.defined() || t.rank() == 0 || t.size(0) != last - first)
     throw ShapeError(fmt::format("Loader: the transform made {} of {} examples; required is [{}, ...]",
                                  t.defined() ? to_string(t.spec()) : "nothing", last - first, last - first));
+  // What a compiled function returned it writes again for the next batch.
+  if (const Tensor& t = batch.inputs; t.value_ptr().use_count() > 1 || t.value().storage.use_count() > 1)
+    batch.inputs = clone(t.detach());
   return batch;
 }
 
@@ -72,7 +75,7 @@ Batch Prefetch::take(const Position& now) {
 void Prefetch::ask(const Position& next) {
   try {
     if (!thread_.joinable()) thread_ = std::thread([this] { work(); });
-  } catch (const std::system_error&) {
+  } catch (const std::exception&) {
     return;  // no more threads: batches are made as they are taken
   }
   {

@@ -14,6 +14,7 @@
 #include <varve/core/ops/elementwise.h>
 #include <varve/core/ops/pointwise.h>
 #include <varve/core/ops/views.h>
+#include <varve/core/plan.h>
 #include <varve/core/record.h>
 
 #include "tests/fixture.h"
@@ -294,6 +295,20 @@ TEST_CASE("what a transform throws is thrown by next, and nothing is skipped") {
     failing = -1;
     CHECK(loader.next()->targets[0].item() == 4);
     CHECK(loader.next()->targets[0].item() == 8);
+  }
+}
+
+TEST_CASE("a compiled transform gives each batch its own memory") {
+  for (const bool prefetch : {false, true}) {
+    auto twice = compile([](const Tensor& x) { return x * 2.0; });
+    data::Loader loader =
+        make(12, {.batch_size = 3, .prefetch = prefetch, .transform = [&](const Tensor& x) -> Tensor {
+                    return twice(x);
+                  }});
+    std::vector<data::Batch> batches;
+    while (auto batch = loader.next()) batches.push_back(*batch);
+    for (size_t i = 0; i < batches.size(); ++i)
+      CHECK(batches[i].inputs[0][0].item() == 6.0 * static_cast<double>(i));
   }
 }
 
