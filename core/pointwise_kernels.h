@@ -146,18 +146,14 @@ struct AdamUpdate {
   }
 };
 
-// What a half is trained as. Inputs master, p; output master: p where somebody has written another p since it
-// was made of the master, that is where they differ by more than rounding: unit |p| + least.
+// What a half is trained as. Inputs master, the half rounded from it, p; output master: p where somebody has
+// written another p since it was rounded from the master.
 struct MasterUpdate {
-  static constexpr About kAbout{.name = "master_update", .inputs = 2};
-  double unit = 0x1p-8, least = 0;
-  static void fields(auto& self, auto&& field) {
-    field("unit", self.unit);
-    field("least", self.least);
-  }
+  static constexpr About kAbout{.name = "master_update", .inputs = 3};
+  static void fields(auto&, auto&&) {}
   template <class V>
-  VARVE_HD V value(V master, V p) const {
-    return select(abs(master - p) <= unit * abs(p) + least, master, p);
+  VARVE_HD V value(V master, V rounded, V p) const {
+    return select(rounded == p, master, p);
   }
 };
 

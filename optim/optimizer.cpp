@@ -100,10 +100,8 @@ void Optimizer::step() {
 void Optimizer::renew_masters(const GroupState& group) {
   for (const Parameter& p : group.parameters) {
     if (!p.master.defined() || !p.tensor.grad().defined()) continue;
-    // Half a unit in the last place.
-    const bool wide = p.tensor.dtype() == DType::bf16;
-    const MasterStep rule{{wide ? 0x1p-8 : 0x1p-11, wide ? 0 : 0x1p-25}};
-    apply_op(rule, {p.master, p.tensor.detach()});
+    const Tensor half = p.tensor.detach();
+    apply_op(MasterStep{}, {p.master, cast(p.master, half.dtype()), half});
   }
 }
 

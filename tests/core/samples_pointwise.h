@@ -226,8 +226,10 @@ struct Samples<MasterStep> {
   static std::vector<Sample<MasterStep>> make(Draws& draws, DType d) {
     std::vector<Sample<MasterStep>> out;
     for (const Shape& s : {Shape{}, Shape{5}, Shape{3, 133}, Shape{0}})
-      for (double unit : {0.25, 0.75})
-        out.push_back({{{unit, 0.125}}, {draws.numbers(s, d), draws.numbers(s, d)}});
+      for (const bool written : {false, true}) {
+        const Tensor rounded = draws.numbers(s, d);
+        out.push_back({{}, {draws.numbers(s, d), rounded, written ? draws.numbers(s, d) : clone(rounded)}});
+      }
     return out;
   }
 };

@@ -88,6 +88,18 @@ TEST_CASE("steps too small for a half add up in its master") {
   CHECK_FALSE(optim::Sgd({{"p", wide}}, {}).state_dict().find("master.p"));
 }
 
+TEST_CASE("a half that was written by one unit in its last place is not taken for one that was rounded") {
+  const Tensor p = arange(1, 2, 1.0 / 128, DType::f32);
+  const Tensor half = cast(p, DType::bf16).set_requires_grad();
+  optim::Sgd sgd({{"p", half}}, {.lr = 1e-3});
+  step(sgd, half);  // now masters lie between halves
+  const Tensor written = cast(p + 1.0 / 128, DType::bf16);
+  half.detach().assign(written);
+  step(sgd, half);
+  const Tensor master = *sgd.state_dict().find("master.p");
+  CHECK(test::identical(master, cast(written, DType::f32) - full({}, 1e-3)));
+}
+
 TEST_CASE("a half that was written since the last step is trained from what it is") {
   for (const DType dtype : {DType::bf16, DType::f16}) {
     CAPTURE(name_of(dtype));
