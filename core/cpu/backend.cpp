@@ -21,18 +21,24 @@ cpu::LargeBlocks& large_blocks() {
   return blocks;
 }
 
+// Null where there is not enough.
+void* take(size_t bytes) {
+  if (bytes < kSmall) return ::operator new(bytes, std::nothrow);
+  if (bytes >= cpu::kHugePage) return large_blocks().take(bytes);
+  void* data = nullptr;
+  return ::posix_memalign(&data, 64, (bytes + 63) / 64 * 64) == 0 ? data : nullptr;
+}
+
 class CpuBackend final : public Backend {
  public:
   Device device() const override { return kCpu; }
 
   void* allocate(size_t bytes) override {
-    void* data = nullptr;
-    if (bytes < kSmall)
-      data = ::operator new(bytes, std::nothrow);
-    else if (bytes >= cpu::kHugePage)
-      data = large_blocks().take(bytes);
-    else if (::posix_memalign(&data, 64, (bytes + 63) / 64 * 64) != 0)
-      data = nullptr;
+    void* data = take(bytes);
+    if (!data) {
+      large_blocks().clear();
+      data = take(bytes);
+    }
     if (!data) throw Error(fmt::format("out of memory: {} bytes cannot be had for a tensor", bytes));
     return data;
   }

@@ -39,26 +39,30 @@ void* LargeBlocks::take(size_t bytes) {
       return data;
     }
   }
-  void* data = fresh(bytes);
-  if (!data) {
-    clear();
-    data = fresh(bytes);
-  }
-  return data;
+  return fresh(bytes);
 }
 
 void LargeBlocks::give(void* data, size_t bytes) noexcept {
   bytes = rounded(bytes);
   if (bytes > kMostKept) return std::free(data);
-  const std::lock_guard lock(mutex_);
-  drop_oldest(kMostKept - bytes);
-  kept_.push_back({data, bytes});
-  kept_bytes_ += bytes;
+  for (;;) {
+    std::unique_lock lock(mutex_);
+    if (kept_bytes_ + bytes > kMostKept) {
+      free_oldest(lock);
+      continue;
+    }
+    kept_.push_back({data, bytes});
+    kept_bytes_ += bytes;
+    return;
+  }
 }
 
 void LargeBlocks::clear() noexcept {
-  const std::lock_guard lock(mutex_);
-  drop_oldest(0);
+  for (;;) {
+    std::unique_lock lock(mutex_);
+    if (kept_.empty()) return;
+    free_oldest(lock);
+  }
 }
 
 size_t LargeBlocks::kept_bytes() const {
@@ -66,14 +70,13 @@ size_t LargeBlocks::kept_bytes() const {
   return kept_bytes_;
 }
 
-// Until no more than so many bytes are kept.
-void LargeBlocks::drop_oldest(size_t until) noexcept {
-  auto end = kept_.begin();
-  for (; kept_bytes_ > until; ++end) {
-    kept_bytes_ -= end->bytes;
-    std::free(end->data);
-  }
-  kept_.erase(kept_.begin(), end);
+// Nobody else waits while the system takes it.
+void LargeBlocks::free_oldest(std::unique_lock<std::mutex>& lock) noexcept {
+  const Block oldest = kept_.front();
+  kept_.erase(kept_.begin());
+  kept_bytes_ -= oldest.bytes;
+  lock.unlock();
+  std::free(oldest.data);
 }
 
 }  // namespace varve::cpu

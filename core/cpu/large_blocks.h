@@ -34,7 +34,7 @@ class VARVE_API LargeBlocks {
     void* data;
     size_t bytes;
   };
-  void drop_oldest(size_t until) noexcept;
+  void free_oldest(std::unique_lock<std::mutex>& lock) noexcept;
 
   mutable std::mutex mutex_;
   std::vector<Block> kept_;  // in the order they came
