@@ -8,6 +8,7 @@
 #include <varve/cuda/capture.h>
 #include <varve/cuda/cuda.h>
 #include <varve/cuda/drivers.h>
+#include <varve/cuda/small_product.h>
 
 namespace varve {
 namespace cuda {
@@ -19,7 +20,7 @@ Context::Context(int index) : device(index) {
     return value;
   };
   processors = asked(cudaDevAttrMultiProcessorCount);
-  hopper = asked(cudaDevAttrComputeCapabilityMajor) >= 9;
+  hopper = asked(cudaDevAttrComputeCapabilityMajor) >= 9 && compiled_for_hopper();
   cache = static_cast<size_t>(asked(cudaDevAttrL2CacheSize));
 }
 

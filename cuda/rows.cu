@@ -148,8 +148,9 @@ template <class T, bool kLog, int kSize>
 __global__ void __launch_bounds__(kThreads) softmax_slope(const __grid_constant__ Space starts, int64_t n) {
   take_turn();
   for_each_row<kSize>(starts.total, [&](const auto& group, int64_t row) {
-    const T *y = row_of<const T, 0>(starts, row), *dy = row_of<const T, 1>(starts, row);
-    T* dx = row_of<T, 2>(starts, row);
+    const Starts<3> at(starts, row);
+    const T *y = at.template row<const T, 0>(), *dy = at.template row<const T, 1>();
+    T* dx = at.template row<T, 2>();
     const int64_t count = row < 0 ? 0 : n;
     T sum = 0;
     for (int64_t i = group.lane; i < count; i += kSize) sum += kLog ? dy[i] : y[i] * dy[i];

@@ -262,6 +262,12 @@ Kernel kernel_for(bool along_b) {
 
 }  // namespace
 
+bool compiled_for_hopper() {
+  cudaFuncAttributes attributes;
+  VARVE_CUDA_CHECK(cudaFuncGetAttributes(&attributes, small_product<true, true>));
+  return attributes.ptxVersion >= 90;
+}
+
 std::optional<SmallProduct> SmallProduct::of(const Context& on, const View& a, const View& b,
                                              const View& out) {
   const int row = out.rank() - 2, column = out.rank() - 1;

@@ -33,6 +33,10 @@ struct ProductStep {
 };
 using ProductFunctions = List<pointwise::Add, pointwise::Relu, pointwise::Slope<pointwise::Relu, 0>>;
 
+// Whether the kernels that run on this device were compiled with what hopper.cuh has, and not from the PTX of
+// an older one.
+bool compiled_for_hopper();
+
 class SmallProduct {
  public:
   // None where it is not one that a kernel of ours is good for.
