@@ -188,10 +188,8 @@ void set_threads(int count) {
 namespace cpu {
 
 void parallel(int64_t count, TaskRef task) {
-  if (count == 1)
-    task(0);
-  else if (count > 1)
-    pool()->run(count, task);
+  if (count > 1 && !inside_task) return pool()->run(count, task);
+  for (int64_t i = 0; i < count; ++i) task(i);
 }
 
 bool is_alone() { return inside_task || threads() == 1; }

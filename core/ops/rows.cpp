@@ -107,7 +107,8 @@ Tensors SoftSlope<kFn>::vjp(const Saved& s, const Tensors& g) const {
     return {by_y, apply_one(SoftmaxSlope{}, {y, g[0]})};
   } else {
     const Tensor weighted = g[0] * exp(y);
-    return {-(weighted * total(dy)), g[0] - total(weighted)};
+    const Tensor by_y = s.wants(0) ? -(weighted * total(dy)) : Tensor();
+    return {by_y, g[0] - total(weighted)};
   }
 }
 template struct SoftSlope<RowFn::softmax_slope>;

@@ -84,7 +84,7 @@ struct Slice {  // start, start + step, ... before stop, along axis; as in Pytho
 
 struct Split {  // pieces of `size` along axis, the last perhaps shorter
   static constexpr OpName name{"split", 1};
-  static constexpr int64_t kMostPieces = 1 << 16;
+  static constexpr int64_t kMostPieces = 1 << 12;
   int64_t size = 1, axis = 0;
   static void fields(auto& self, auto&& field) {
     field("size", self.size);
@@ -134,7 +134,7 @@ VARVE_API Tensor slice(const Tensor& x, int64_t axis, int64_t start,
                        int64_t stop = std::numeric_limits<int64_t>::max(), int64_t step = 1);
 // The i-th along `axis`, which goes.
 VARVE_API Tensor select(const Tensor& x, int64_t axis, int64_t i);
-// Pieces of `size` along `axis`, the last perhaps shorter; at most 65,536. Views, whose gradients are joined
+// Pieces of `size` along `axis`, the last perhaps shorter; at most 4,096. Views, whose gradients are joined
 // by one cat.
 VARVE_API Tensors split(const Tensor& x, int64_t size, int64_t axis = 0);
 // Reversed along `axis`: y[i] = x[size - 1 - i]; a view.
