@@ -95,15 +95,17 @@ template <class T>
   });
 }
 
+template <class T>
+Lanes<T> padded(const T* from, int n) {
+  alignas(64) T lanes[Lanes<T>::kWidth]{};
+  std::copy_n(from, n, lanes);
+  return Lanes<T>::load(lanes);
+}
+
 // f(x, y, i, n) for the lanes of two rows, from i on; n of them are there, and the others 0.
 template <class T>
 void over_both(const T* x, const T* y, int64_t size, auto f) {
   constexpr int kWidth = Lanes<T>::kWidth;
-  const auto padded = [](const T* from, int n) {
-    alignas(64) T lanes[kWidth]{};
-    std::copy_n(from, n, lanes);
-    return Lanes<T>::load(lanes);
-  };
   for (int64_t i = 0; i < size; i += kWidth) {
     const int n = static_cast<int>(std::min<int64_t>(kWidth, size - i));
     const bool whole = n == kWidth;
