@@ -15,7 +15,7 @@ using namespace varve;
 
 TEST_CASE("an opened model answers from and into the caller's memory") {
   const test::TemporaryFolder folder;
-  save_model(folder / "net.varve", nn::Sequential(nn::Linear(12, 5), nn::Dropout(0.5)), {zeros({8, 12})});
+  save_model(folder / "net.varve", nn::Sequential(nn::Linear(12, 5), nn::Dropout{0.5}), {zeros({8, 12})});
   Model model = load_model(folder / "net.varve");
   CHECK_THROWS_WITH_AS(Inference(model, {zeros({2, 12})}), doctest::Contains("call eval(model) before"),
                        Error);
