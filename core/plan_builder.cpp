@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <bit>
 #include <numeric>
 #include <string>
 #include <typeinfo>
@@ -17,28 +16,6 @@ namespace varve {
 constexpr size_t kMostFolded = 64 << 10;  // bytes of a constant that is kept rather than made again
 
 namespace {
-
-// What tells one operation on a device from all others. Numbers by their bits: 0 and -0 are two.
-std::string named(const AnyOp& op, const Backend& on) {
-  std::string name = fmt::format("{} {} {} {}", typeid(op).name(), op.name().name, op.name().version,
-                                 static_cast<const void*>(&on));
-  for (const auto& [field, value] : op.attributes()) {
-    fmt::format_to(std::back_inserter(name), " {} {} ", field, value.index());
-    std::visit(
-        [&]<class T>(const T& v) {
-          if constexpr (std::is_same_v<T, std::string>)
-            fmt::format_to(std::back_inserter(name), "{} {}", v.size(), v);
-          else if constexpr (std::is_same_v<T, Dims>)
-            for (const int64_t size : v) fmt::format_to(std::back_inserter(name), "{} ", size);
-          else if constexpr (std::is_same_v<T, double>)
-            fmt::format_to(std::back_inserter(name), "{}", std::bit_cast<uint64_t>(v));
-          else
-            fmt::format_to(std::back_inserter(name), "{}", v);
-        },
-        value);
-  }
-  return name;
-}
 
 ValuePtr moved(const Value& v, const std::shared_ptr<Storage>& storage) {
   return std::make_shared<const Value>(storage, v.offset, v.dtype, v.shape, v.strides);
@@ -114,27 +91,31 @@ void Plan::Builder::merge_equal() {
   std::vector<uint32_t> same(values_.size());
   std::iota(same.begin(), same.end(), 0);
   std::unordered_map<const Storage*, int> writes;  // so far
-  std::unordered_map<std::string, std::vector<uint32_t>> results;
+  std::unordered_map<std::string, const Graph::Call*> firsts;
   const std::vector<bool> changed = changed_roots();
   const auto is_fixed = [&](uint32_t v) { return !outside_[root_[v]] && !changed[root_[v]]; };
   std::vector<Graph::Call> kept;
   for (Graph::Call& call : plan_.graph_.calls) {
     const bool view = !call.out.empty() && root_[call.out[0]] != call.out[0];
-    std::string key = named(*call.op, backend_of(call));
+    const AnyOp& op = *call.op;
+    std::string key = fmt::format("{} {} {}", typeid(op).name(), static_cast<const void*>(&backend_of(call)),
+                                  to_string(op));
     for (size_t i = 0; i < call.in.size(); ++i) {
       const uint32_t v = call.in[i] = same[call.in[i]];
       int& written = writes[values_[v]->storage.get()];
       fmt::format_to(std::back_inserter(key), " {}:{}", v, written);
-      written += call.op->writes(i);
+      written += op.writes(i);
     }
     for (size_t i = 0; view && i < call.out.size(); ++i)
       values_[call.out[i]] = moved(*values_[call.out[i]], values_[call.in[0]]->storage);
-    if (view || (!call.op->updates() && std::all_of(call.out.begin(), call.out.end(), is_fixed))) {
-      const auto [found, is_first] = results.emplace(std::move(key), call.out);
-      for (size_t i = 0; i < call.out.size(); ++i) same[call.out[i]] = found->second[i];
-      if (!is_first) continue;
+    if (view || (!op.updates() && std::all_of(call.out.begin(), call.out.end(), is_fixed))) {
+      const Graph::Call& first = *firsts.emplace(std::move(key), &call).first->second;
+      if (&first != &call && first.op->attributes() == op.attributes()) {
+        for (size_t i = 0; i < call.out.size(); ++i) same[call.out[i]] = first.out[i];
+        continue;
+      }
     }
-    kept.push_back(std::move(call));
+    kept.push_back(call);
   }
   plan_.graph_.calls = std::move(kept);
   for (uint32_t& root : root_) root = same[root];

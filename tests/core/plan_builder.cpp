@@ -40,6 +40,24 @@ TEST_CASE("what depends on nothing is computed once, unless a replay changes it 
   CHECK(to_string(f.plans()[0]->graph()).find("exp") == std::string::npos);
 }
 
+namespace {
+
+struct Noted {  // as many as a has letters
+  static constexpr OpName name{"test.noted", 1};
+  std::string a, b;
+  static void fields(auto& self, auto&& field) {
+    field("a", self.a);
+    field("b", self.b);
+  }
+  Specs infer(const Specs& in) const { return {in[0]}; }
+  void run(Backend& on, Views, Views out, const View&) const {
+    const auto letters = static_cast<float>(a.size());
+    on.fill(out[0], &letters);
+  }
+};
+
+}  // namespace
+
 TEST_CASE("what is computed twice is computed once, unless the two could differ") {
   const Tensor w = randn({4, 4}, DType::f32, Generator(3));
   Generator generator(4), alike(4);
@@ -62,6 +80,10 @@ TEST_CASE("what is computed twice is computed once, unless the two could differ"
       {"other attributes", 3, [](const Tensor& x, Generator&) { return sum(x, {0}) + sum(x, {1}); }},
       {"zeros of other signs", 5,
        [](const Tensor& x, Generator&) { return 1 / pad(x, 0, 1, 1) + 1 / pad(x, 0, 1, 1, -0.0); }},
+      {"attributes that are printed alike", 3,
+       [](const Tensor& x, Generator&) {
+         return apply_one(Noted{"x, b=y", "z"}, {x}) + apply_one(Noted{"x", "y, b=z"}, {x});
+       }},
       {"an update between", 4,
        [&](const Tensor& x, Generator&) {
          const Tensor before = exp(w);
