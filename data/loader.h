@@ -33,7 +33,7 @@ VARVE_API std::vector<int64_t> permutation(int64_t count, uint64_t seed, uint64_
 
 class Prefetch;
 
-// A child process that fork() made has no thread of the loader's: it makes one of its own, without prefetch.
+// Not for a child of fork(), which has no thread of its parent's: let it make a loader of its own.
 class VARVE_API Loader {
  public:
   using Options = LoaderOptions;
