@@ -52,9 +52,8 @@ class Pool {
   int size() const { return static_cast<int>(workers_.size()) + 1; }
 
   void run(int64_t count, const cpu::TaskRef& task) {
-    // A task's own thread may hold the mutex, which it must not try again: so ask that first.
     std::unique_lock lock(busy_, std::defer_lock);
-    if (inside_task || workers_.empty() || count > kMaxTasks || !lock.try_lock()) {
+    if (workers_.empty() || count > kMaxTasks || !lock.try_lock()) {
       for (int64_t i = 0; i < count; ++i) task(i);
       return;
     }
@@ -188,6 +187,7 @@ void set_threads(int count) {
 namespace cpu {
 
 void parallel(int64_t count, TaskRef task) {
+  // A task's own thread may hold the pool's mutex, which it must not try again: so ask that first.
   if (count > 1 && !inside_task) return pool()->run(count, task);
   for (int64_t i = 0; i < count; ++i) task(i);
 }
