@@ -28,6 +28,23 @@ Lanes<T> in_every_lane(const Lanes<T>& v, auto join) {
   return Lanes<T>(lanes[0]);
 }
 
+// The first n lanes from memory, and to it; the others are `otherwise`.
+template <class T>
+Lanes<T> load_some(const T* from, int n, T otherwise) {
+  if (n == Lanes<T>::kWidth) return Lanes<T>::load(from);
+  alignas(64) T lanes[Lanes<T>::kWidth];
+  std::fill_n(lanes, Lanes<T>::kWidth, otherwise);
+  std::copy_n(from, n, lanes);
+  return Lanes<T>::load(lanes);
+}
+template <class T>
+void store_some(const Lanes<T>& v, T* to, int n) {
+  if (n == Lanes<T>::kWidth) return v.store(to);
+  alignas(64) T lanes[Lanes<T>::kWidth];
+  v.store(lanes);
+  std::copy_n(lanes, n, to);
+}
+
 template <class T, int kCount>
 struct Slots {
   Lanes<T> v[kCount];
@@ -49,10 +66,10 @@ class LongRow {
     over(x_, [&](const Lanes<T>& v, int64_t, int) { f(v, 0); });
   }
   void map(auto f) const {
-    over(x_, [&](const Lanes<T>& v, int64_t i, int n) { put(f(v, 0), y_ + i, n); });
+    over(x_, [&](const Lanes<T>& v, int64_t i, int n) { store_some(f(v, 0), y_ + i, n); });
   }
   void remap(auto f) const {
-    over(y_, [&](const Lanes<T>& v, int64_t i, int n) { put(f(v, 0), y_ + i, n); });
+    over(y_, [&](const Lanes<T>& v, int64_t i, int n) { store_some(f(v, 0), y_ + i, n); });
   }
   Lanes<T> joined(const Sums& sums, auto join) const { return in_every_lane(sums.v[0], join); }
   Lanes<T> numbers(size_t operand) const { return Lanes<T>(*block_.row<const T>(operand, first)); }
@@ -63,20 +80,8 @@ class LongRow {
   void over(const T* from, auto f) const {
     for (int64_t i = 0; i < block_.n; i += kWidth) {
       const int n = static_cast<int>(std::min<int64_t>(kWidth, block_.n - i));
-      f(n == kWidth ? Lanes<T>::load(from + i) : padded(from + i, n), i, n);
+      f(load_some(from + i, n, -std::numeric_limits<T>::infinity()), i, n);
     }
-  }
-  static Lanes<T> padded(const T* from, int n) {
-    alignas(64) T lanes[kWidth];
-    std::fill_n(lanes, kWidth, -std::numeric_limits<T>::infinity());
-    std::copy_n(from, n, lanes);
-    return Lanes<T>::load(lanes);
-  }
-  static void put(const Lanes<T>& v, T* to, int n) {
-    if (n == kWidth) return v.store(to);
-    alignas(64) T lanes[kWidth];
-    v.store(lanes);
-    std::copy_n(lanes, n, to);
   }
 
   const RowBlock& block_;

@@ -95,22 +95,13 @@ template <class T>
   });
 }
 
-template <class T>
-Lanes<T> padded(const T* from, int n) {
-  alignas(64) T lanes[Lanes<T>::kWidth]{};
-  std::copy_n(from, n, lanes);
-  return Lanes<T>::load(lanes);
-}
-
 // f(x, y, i, n) for the lanes of two rows, from i on; n of them are there, and the others 0.
 template <class T>
 void over_both(const T* x, const T* y, int64_t size, auto f) {
   constexpr int kWidth = Lanes<T>::kWidth;
   for (int64_t i = 0; i < size; i += kWidth) {
     const int n = static_cast<int>(std::min<int64_t>(kWidth, size - i));
-    const bool whole = n == kWidth;
-    f(whole ? Lanes<T>::load(x + i) : padded(x + i, n), whole ? Lanes<T>::load(y + i) : padded(y + i, n), i,
-      n);
+    f(load_some(x + i, n, T(0)), load_some(y + i, n, T(0)), i, n);
   }
 }
 
@@ -122,13 +113,9 @@ template <class T, bool kLog>
     Lanes<T> sums(0.0);
     over_both(y, dy, block.n,
               [&](const Lanes<T>& p, const Lanes<T>& d, int64_t, int) { sums = sums + (kLog ? d : p * d); });
-    alignas(64) T lanes[Lanes<T>::kWidth];
     const Lanes<T> sum = in_every_lane(sums, std::plus<>());
     over_both(y, dy, block.n, [&](const Lanes<T>& p, const Lanes<T>& d, int64_t i, int n) {
-      const Lanes<T> slope = kLog ? d - exp(p) * sum : p * (d - sum);
-      if (n == Lanes<T>::kWidth) return slope.store(dx + i);
-      slope.store(lanes);
-      std::copy_n(lanes, n, dx + i);
+      store_some(kLog ? d - exp(p) * sum : p * (d - sum), dx + i, n);
     });
   }
 }
