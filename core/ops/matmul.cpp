@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <varve/core/ops/dense_copies.h>
 #include <varve/core/ops/views.h>
 #include <varve/core/record.h>
 
@@ -22,8 +23,6 @@ bool readable(const View& v) {
   const auto forward = [&](int axis) { return v.strides[axis] > 0 || v.shape[axis] <= 1; };
   return (unit(r - 1) || unit(r - 2)) && forward(r - 1) && forward(r - 2);
 }
-
-size_t aligned_bytes(const View& v) { return (Spec{v.dtype, v.shape}.bytes() + 63) / 64 * 64; }
 
 Shape batch_of(const Shape& shape) {
   Shape batch = shape;
@@ -70,19 +69,14 @@ Specs Matmul::infer(const Specs& in) const {
 size_t Matmul::scratch(Views in, Views) const {
   size_t bytes = 0;
   for (const View& v : in)
-    if (!readable(v)) bytes += aligned_bytes(v);
+    if (!readable(v)) bytes += DenseCopies::bytes(v);
   return bytes;
 }
 
 void Matmul::run(Backend& on, Views in, Views out, const View& scratch) const {
-  std::byte* free = scratch.as<std::byte>();
+  DenseCopies copies(on, scratch);
   const auto prepared = [&](const View& v, bool transposed) {
-    View x = v;
-    if (!readable(v)) {
-      x = contiguous_view(free, {v.dtype, v.shape});
-      free += aligned_bytes(v);
-      on.copy(v, x);
-    }
+    const View x = readable(v) ? v : copies.of(v);
     return over_batch(transposed ? last_two_swapped(x) : x, out[0]);
   };
   const View a = prepared(in[0], transpose_a), b = prepared(in[1], transpose_b);

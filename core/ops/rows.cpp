@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <varve/core/ops/copy.h>
+#include <varve/core/ops/dense_copies.h>
 #include <varve/core/ops/index.h>
 #include <varve/core/ops/make.h>
 #include <varve/core/ops/pointwise.h>
@@ -17,25 +18,19 @@ namespace {
 bool must_be_copied(const View& x, const View& first) {
   return x.rank() == first.rank() && x.shape.back() > 1 && x.strides.back() != 1;
 }
-size_t room_for(const View& x) { return (x.spec().bytes() + 63) / 64 * 64; }
 }  // namespace
 
 size_t row_scratch(Views in) {
   size_t bytes = 0;
   for (const View& x : in)
-    if (must_be_copied(x, in[0])) bytes += room_for(x);
+    if (must_be_copied(x, in[0])) bytes += DenseCopies::bytes(x);
   return bytes;
 }
 
 void run_rows(Backend& on, RowFn fn, Views in, Views out, const View& scratch) {
   std::array<View, 4> all{};
-  std::byte* free = scratch.as<std::byte>();
-  for (size_t i = 0; i < in.size(); ++i) {
-    all[i] = in[i];
-    if (!must_be_copied(in[i], in[0])) continue;
-    on.copy(in[i], all[i] = contiguous_view(free, in[i].spec()));
-    free += room_for(in[i]);
-  }
+  DenseCopies copies(on, scratch);
+  for (size_t i = 0; i < in.size(); ++i) all[i] = must_be_copied(in[i], in[0]) ? copies.of(in[i]) : in[i];
   const auto end = std::copy(out.begin(), out.end(), all.begin() + in.size());
   // What is one number for each row gets an axis for it.
   for (auto v = all.begin() + 1; v != end; ++v)
@@ -43,7 +38,7 @@ void run_rows(Backend& on, RowFn fn, Views in, Views out, const View& scratch) {
   on.rows(fn, Views(all.data(), in.size()), Views(all.data() + in.size(), out.size()));
 }
 
-Specs infer_slope(std::string_view op, const Specs& in) {
+Specs infer_soft_slope(std::string_view op, const Specs& in) {
   require_inputs(in, 2, op);
   const Spec y = infer_rows(RowFn::softmax, op.data(), {in[0]})[0];
   if (in[1] != y)

@@ -10,7 +10,7 @@ namespace detail {
 VARVE_API size_t row_scratch(Views in);
 VARVE_API void run_rows(Backend& on, RowFn fn, Views in, Views out, const View& scratch);
 VARVE_API Specs infer_rows(RowFn fn, const char* op, const Specs& in);
-VARVE_API Specs infer_slope(std::string_view op, const Specs& in);
+VARVE_API Specs infer_soft_slope(std::string_view op, const Specs& in);
 }  // namespace detail
 
 inline constexpr std::string_view kRowNames[]{
@@ -40,7 +40,7 @@ struct RowOp {
 template <RowFn kFn>
 struct SoftSlope {
   static constexpr OpName name{kRowNames[static_cast<size_t>(kFn)], 1};
-  Specs infer(const Specs& in) const { return detail::infer_slope(name.name, in); }
+  Specs infer(const Specs& in) const { return detail::infer_soft_slope(name.name, in); }
   size_t scratch(Views in, Views) const { return detail::row_scratch(in); }
   void run(Backend& on, Views in, Views out, const View& scratch) const {
     detail::run_rows(on, kFn, in, out, scratch);
