@@ -167,7 +167,24 @@ struct DivideBy {
   VARVE_HD auto value(auto x) const { return x / divisor; }
 };
 
-using Parts = List<DivideBy>;
+// What AdamUpdate takes after step t, which counts from 1. Inputs t, lr; outputs lr / (1 - beta1^t),
+// 1 / sqrt(1 - beta2^t), 1 - lr decay.
+struct AdamRates {
+  static constexpr About kAbout{.name = "adam_rates", .inputs = 2};
+  double beta1 = 0.9, beta2 = 0.999, decay = 0;
+  static void fields(auto& self, auto&& field) {
+    field("beta1", self.beta1);
+    field("beta2", self.beta2);
+    field("decay", self.decay);
+  }
+  template <class V>
+  VARVE_HD std::array<V, 3> value(V t, V lr) const {
+    t = maximum(t, 1.0);  // of what has taken no step, and needs no rate
+    return {lr / (1.0 - pow(V(beta1), t)), rsqrt(1.0 - pow(V(beta2), t)), 1.0 - lr * decay};
+  }
+};
+
+using Parts = List<DivideBy, AdamRates>;
 
 // ---- the table every backend fills ----
 

@@ -15,16 +15,14 @@ template <class Options>
 void BasicAdam<Options>::update(size_t group, const GroupState& state) const {
   const Options& o = this->options_of(group);
   const AdamStep rule{{o.beta1, o.beta2, o.eps, Options::kDecoupled ? 0 : o.weight_decay}};
-  // A parameter that never had a gradient has taken no step, and its rate is not used.
-  const Tensor steps = maximum(state.steps, 1);
-  const auto unbiased = [&](double beta) { return 1 - pow(beta, steps); };
-  const Tensor rates = state.lr / unbiased(o.beta1), scales = rsqrt(unbiased(o.beta2));
-  const Tensor keep = 1 - state.lr * (Options::kDecoupled ? o.weight_decay : 0);
+  const AdamRates rates{{o.beta1, o.beta2, Options::kDecoupled ? o.weight_decay : 0}};
+  const Tensors of_step = apply_op(rates, {state.steps, state.lr});
   for (size_t i = 0; i < state.parameters.size(); ++i) {
     const auto& p = state.parameters[i];
     const auto at = static_cast<int64_t>(i);
     if (const Tensor g = p.tensor.grad(); g.defined())
-      apply_op(rule, {p.trained(), g, p.moments[0], p.moments[1], rates[at], scales[at], keep});
+      apply_op(rule,
+               {p.trained(), g, p.moments[0], p.moments[1], of_step[0][at], of_step[1][at], of_step[2][at]});
   }
 }
 

@@ -8,8 +8,8 @@
 namespace varve {
 
 namespace detail {
-// Broadcasts the shapes and checks the types of `in` against what the function is for.
-VARVE_API Specs infer_pointwise(const pointwise::About& about, const Specs& in);
+// Broadcasts the shapes and checks the types of `in` against what the function is for; so many outputs.
+VARVE_API Specs infer_pointwise(const pointwise::About& about, int outputs, const Specs& in);
 // The same for a function's slope, and for an update with so many outputs.
 VARVE_API Specs infer_slope(std::string_view op, const pointwise::About& about, const Specs& in);
 VARVE_API Specs infer_update(const pointwise::About& about, int whole, const Specs& in);
@@ -49,7 +49,11 @@ struct Elementwise {
   static void fields(auto& self, auto&& field) {
     if constexpr (!std::is_empty_v<F>) F::fields(self.function, field);
   }
-  Specs infer(const Specs& in) const { return detail::infer_pointwise(F::kAbout, in); }
+  Specs infer(const Specs& in) const {
+    using Y = decltype(pointwise::call_value(function, static_cast<const double*>(nullptr),
+                                             std::make_index_sequence<F::kAbout.inputs>{}));
+    return detail::infer_pointwise(F::kAbout, pointwise::kOutputsOf<Y>, in);
+  }
   void run(Backend& on, Views in, Views out, const View&) const {
     detail::run_pointwise(on, pointwise::id_of<F>, detail::constants_of(function), in, out);
   }
@@ -127,6 +131,7 @@ struct Update {
   }
   std::optional<RowUse> rows(Views, Views) const { return RowUse{}; }
 };
+using AdamRates = Elementwise<pointwise::AdamRates>;
 using SgdStep = Update<pointwise::SgdUpdate, 2>;
 using AdamStep = Update<pointwise::AdamUpdate, 3>;
 using MasterStep = Update<pointwise::MasterUpdate, 1, 3>;

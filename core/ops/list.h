@@ -21,7 +21,7 @@ using FunctionOps = decltype(detail::elementwise_of(pointwise::Functions{}));
 using SlopeOps = decltype(detail::elementwise_of(pointwise::Slopes{}));
 
 using AllOps =
-    Concat<FunctionOps, SlopeOps, List<SgdStep, AdamStep, MasterStep>,                                     //
+    Concat<FunctionOps, SlopeOps, List<AdamRates, SgdStep, AdamStep, MasterStep>,                          //
            List<Full, Uniform, Normal, DropoutMask>,                                                       //
            List<Clone, Cast, Assign, Cat, Pad>,                                                            //
            List<Reshape, Flatten, Permute, Unsqueeze, Squeeze, Expand, Slice, Split, Flip, StopGradient>,  //

@@ -11,7 +11,7 @@
 namespace varve {
 namespace detail {
 
-Specs infer_pointwise(const pointwise::About& about, const Specs& in) {
+Specs infer_pointwise(const pointwise::About& about, int outputs, const Specs& in) {
   const std::string_view op = about.name;
   require_inputs(in, static_cast<size_t>(about.inputs), op);
   if (about.condition && in[0].dtype != DType::boolean)
@@ -28,7 +28,10 @@ Specs infer_pointwise(const pointwise::About& about, const Specs& in) {
   if (about.domain == pointwise::Domain::floating && !is_floating(in[first].dtype))
     throw DTypeError(
         fmt::format("{}: dtype {}; required is a floating type, cast first", op, name_of(in[first].dtype)));
-  return {{about.result == pointwise::Result::boolean ? DType::boolean : in[first].dtype, shape}};
+  Specs out;
+  for (int i = 0; i < outputs; ++i)
+    out.push_back({about.result == pointwise::Result::boolean ? DType::boolean : in[first].dtype, shape});
+  return out;
 }
 
 Specs infer_slope(std::string_view op, const pointwise::About& about, const Specs& in) {

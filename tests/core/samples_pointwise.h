@@ -186,6 +186,17 @@ struct Samples<Elementwise<pointwise::Slope<F, I>>> {
   }
 };
 
+template <>
+struct Samples<AdamRates> {
+  static constexpr Accepts kAccepts = Accepts::floating;
+  static std::vector<Sample<AdamRates>> make(Draws& draws, DType d) {
+    std::vector<Sample<AdamRates>> out;
+    for (const Shape& s : {Shape{}, Shape{5}, Shape{3, 133}, Shape{0}})
+      out.push_back({{{0.75, 0.875, 0.25}}, {draws.numbers(s, d, {1, 9}), draws.numbers({}, d, {0.5, 2})}});
+    return out;
+  }
+};
+
 // ---- updates: written over their inputs ----
 
 inline Tensor scalar(double value) { return full({}, value, DType::f64); }
