@@ -52,6 +52,8 @@ struct Attention {
   }
 };
 
+constexpr int kAtOnce = 8;  // steps of a compiled function that does several
+
 struct Images {
   Tensor pixels = rand({60'000, 784});
   Tensor labels = cast(rand({60'000}) * 10, DType::i64);
@@ -62,10 +64,15 @@ struct Images {
 class Batches {
  public:
   Batches(const Images& images, int64_t size, DType dtype) : images_(images), size_(size), dtype_(dtype) {}
-  Tensor next() {
-    if (at_ + size_ > images_.order.size(0)) at_ = 0;
-    at_ += size_;
-    return slice(images_.order, 0, at_ - size_, at_);
+  // The rows of so many batches.
+  Tensor next(int64_t count = 1) {
+    const int64_t rows = count * size_;
+    if (at_ + rows > images_.order.size(0)) at_ = 0;
+    at_ += rows;
+    return slice(images_.order, 0, at_ - rows, at_);
+  }
+  Tensor batch(const Tensor& rows, int64_t number) const {
+    return slice(rows, 0, number * size_, (number + 1) * size_);
   }
   Tensor loss(const auto& net, const Tensor& rows) const {
     const Tensor x = index_select(images_.pixels, 0, rows), y = index_select(images_.labels, 0, rows);
@@ -99,7 +106,12 @@ class Training {
     adam_.step();
     return loss;
   }
-  Tensor next() { return task_.next(); }
+  Tensor steps(const Tensor& rows, int count) {
+    Tensor loss;
+    for (int i = 0; i < count; ++i) loss = step(task_.batch(rows, i));
+    return loss;
+  }
+  Task& task() { return task_; }
 
  private:
   Net net_;
@@ -113,23 +125,33 @@ void add(bench::Cases& cases, const std::string& name, double work, Net net, Tas
          const std::string& peak = "peak") {
   const int steps = static_cast<int>(1e10 / work);  // of a run
   const auto training = std::make_shared<Training<Net, Task>>(std::move(net), std::move(task));
-  const auto timed = [=](auto step) {
+  // `step` does so many of them.
+  const auto timed = [=](auto step, auto next, int count = 1) {
     return [=]() mutable {
       const double taken = bench::seconds([&] {
         Tensor loss;
-        for (int i = 0; i < steps; ++i) loss = step(training->next());
+        for (int i = 0; i < steps / count; ++i) loss = step(next());
         loss.item();  // a GPU runs behind
       });
-      return taken / steps;
+      return taken / (steps / count * count);
     };
   };
+  const auto next = [training] { return training->task().next(); };
   const auto step = [training](const Tensor& input) { return training->step(input); };
-  const auto compiled = std::make_shared<decltype(compile(step))>(compile(step));
+  const auto at_once = [](auto f) {
+    return [compiled = std::make_shared<decltype(compile(f))>(compile(f))](const Tensor& in) {
+      return (*compiled)(in);
+    };
+  };
   const bool on_cpu = current_device() == kCpu;  // whose peak is known
   const std::string limit = on_cpu ? peak : "";
-  cases.add({name + "/eager", work, timed(step), limit});
-  cases.add({name + "/compiled", work, timed([compiled](const Tensor& input) { return (*compiled)(input); }),
-             limit});
+  cases.add({name + "/eager", work, timed(step, next), limit});
+  cases.add({name + "/compiled", work, timed(at_once(step), next), limit});
+  if constexpr (requires { task.batch(Tensor(), 0); }) {
+    const auto several = [training](const Tensor& rows) { return training->steps(rows, kAtOnce); };
+    const auto next_rows = [training] { return training->task().next(kAtOnce); };
+    cases.add({name + "/compiled-8", work, timed(at_once(several), next_rows, kAtOnce), limit});
+  }
 }
 
 // Of a product of [m, k] and [k, n] forward, and of as many others as its derivatives need.

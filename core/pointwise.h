@@ -27,6 +27,7 @@ enum class Result : uint8_t { same, boolean };
 struct About {
   std::string_view name;
   int inputs = 1;
+  int numbers = 0;                  // of the inputs, the last: one number for all elements
   unsigned slopes_read = 0;         // bit i: some slope reads input i
   bool slopes_read_output = false;  // some slope reads y
   Domain domain = Domain::floating;

@@ -110,7 +110,7 @@ using Slopes = decltype(detail::slopes_of(Functions{}));
 // Inputs p, g, b, lr; outputs p, b. g += decay p; b = momentum b + g; p -= lr (nesterov ? g + momentum b :
 // b).
 struct SgdUpdate {
-  static constexpr About kAbout{.name = "sgd_update", .inputs = 4};
+  static constexpr About kAbout{.name = "sgd_update", .inputs = 4, .numbers = 1};
   double momentum = 0, weight_decay = 0, nesterov = 0;
   static void fields(auto& self, auto&& field) {
     field("momentum", self.momentum);
@@ -129,7 +129,7 @@ struct SgdUpdate {
 // Inputs p, g, m, v, rate = lr / (1 - beta1^t), scale = 1 / sqrt(1 - beta2^t), keep = 1 - lr decay; outputs
 // p, m, v.
 struct AdamUpdate {
-  static constexpr About kAbout{.name = "adam_update", .inputs = 7};
+  static constexpr About kAbout{.name = "adam_update", .inputs = 7, .numbers = 3};
   double beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weight_decay = 0;
   static void fields(auto& self, auto&& field) {
     field("beta1", self.beta1);

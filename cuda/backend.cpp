@@ -1,6 +1,9 @@
 // The CUDA backend: the drivers behind the interface, each on its own GPU.
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
+#include <cstring>
 #include <memory>
 #include <vector>
 
@@ -48,36 +51,57 @@ class CudaBackend final : public Backend {
     on_.download(from, to, bytes);
   }
 
+  // What is asked for may be done later, from views and numbers that it keeps.
   void fill(const View& out, const void* element) override {
-    run("fill", {}, one(out), [&] { cuda::drive_fill(on_, out, element); });
+    std::array<std::byte, 8> value;
+    std::memcpy(value.data(), element, size_of(out.dtype));
+    run("fill", {}, one(out), [this, value](Views, Views to) { cuda::drive_fill(on_, to[0], value.data()); });
   }
   void copy(const View& in, const View& out) override {
-    run("copy", one(in), one(out), [&] { cuda::drive_copy(on_, in, out); });
+    run("copy", one(in), one(out), [this](Views from, Views to) { cuda::drive_copy(on_, from[0], to[0]); });
   }
   void pointwise(pointwise::Id fn, std::span<const double> constants, Views in, Views out) override {
-    run("pointwise", in, out, [&] { cuda::drive_pointwise(on_, fn, constants, in, out); });
+    std::array<double, pointwise::kMaxConstants> kept;
+    std::copy(constants.begin(), constants.end(), kept.begin());
+    run(
+        "pointwise", in, out,
+        [this, fn, kept](Views from, Views to) { cuda::drive_pointwise(on_, fn, kept.data(), from, to); },
+        [fn, kept](cuda::SmallProduct& product, Views from, Views to) {
+          return product.then(fn, kept.data(), from, to);
+        });
   }
   void reduce(ReduceFn fn, const View& in, const View& out) override {
-    run("reduce", one(in), one(out), [&] { cuda::drive_reduce(on_, fn, in, out); });
+    run("reduce", one(in), one(out),
+        [this, fn](Views from, Views to) { cuda::drive_reduce(on_, fn, from[0], to[0]); });
   }
   void rows(RowFn fn, Views in, Views out) override {
-    run("rows", in, out, [&] { cuda::drive_rows(on_, fn, in, out); });
+    run(
+        "rows", in, out, [this, fn](Views from, Views to) { cuda::drive_rows(on_, fn, from, to); },
+        [this, fn](cuda::SmallProduct& product, Views from, Views to) {
+          return product.then(on_, fn, from, to);
+        });
   }
   void matmul(const View& a, const View& b, const View& out) override {
-    const View in[] = {a, b};
-    run("matmul", in, one(out), [&] { cuda::drive_matmul(on_, a, b, out); });
+    const View both[] = {a, b};
+    run(
+        "matmul", both, one(out),
+        [this](Views from, Views to) { cuda::drive_matmul(on_, from[0], from[1], to[0]); }, nullptr,
+        [this](Views from, Views to) { return cuda::SmallProduct::of(on_, from[0], from[1], to[0]); });
   }
   void gather(const View& in, const View& index, int axis, const View& out) override {
-    const View from[] = {in, index};
-    run("gather", from, one(out), [&] { cuda::drive_gather(on_, in, index, axis, out); });
+    const View both[] = {in, index};
+    run("gather", both, one(out),
+        [this, axis](Views from, Views to) { cuda::drive_gather(on_, from[0], from[1], axis, to[0]); });
   }
   void scatter_add(const View& in, const View& index, int axis, const View& out) override {
-    const View from[] = {in, index};
-    run("scatter_add", from, one(out), [&] { cuda::drive_scatter_add(on_, in, index, axis, out); });
+    const View both[] = {in, index};
+    run("scatter_add", both, one(out),
+        [this, axis](Views from, Views to) { cuda::drive_scatter_add(on_, from[0], from[1], axis, to[0]); });
   }
   void random(RandomFn fn, double p, const View& state, const View& out) override {
     const View written[] = {state, out};
-    run("random", {}, written, [&] { cuda::drive_random(on_, fn, p, state, out); });
+    run("random", {}, written,
+        [this, fn, p](Views, Views to) { cuda::drive_random(on_, fn, p, to[0], to[1]); });
   }
   size_t apart_bytes() const override { return on_.cache; }
   std::unique_ptr<Recording> record(Views places, const std::function<void()>& work) override {
@@ -86,12 +110,15 @@ class CudaBackend final : public Backend {
 
  private:
   static Views one(const View& view) { return Views(&view, 1); }
-  template <class Drive>
-  void run(const char* family, Views reads, Views writes, Drive&& drive) {
+  template <class Work, class Join = std::nullptr_t, class Product = std::nullptr_t>
+  void run(const char* family, Views reads, Views writes, Work&& work, Join&& join = {},
+           Product&& product = {}) {
     const cuda::Current current(on_.device);
+    if (cuda::Capture* const capture = on_.capture())
+      return capture->add(
+          {family, {reads.begin(), reads.end()}, {writes.begin(), writes.end()}, work, join, product});
     cuda::last_family = family;
-    if (cuda::Capture* const capture = on_.capture()) capture->begin(reads, writes);
-    drive();
+    work(reads, writes);
   }
 
   cuda::Context on_;

@@ -1,7 +1,6 @@
 #include <varve/cuda/capture.h>
 
 #include <algorithm>
-#include <numeric>
 
 #include <varve/core/error.h>
 #include <varve/cuda/drivers.h>
@@ -16,7 +15,7 @@ thread_local Capture* capturing = nullptr;
 Capture* Context::capture() const { return capturing && &capturing->context() == this ? capturing : nullptr; }
 
 cudaStream_t Context::queue() const {
-  Capture* const now = capture();
+  const Capture* const now = capture();
   return now ? now->stream() : stream;
 }
 
@@ -46,102 +45,75 @@ Capture::~Capture() {
   for (const auto& [data, bytes] : workspaces_) on_.allocator.give(data, bytes);
 }
 
-void Capture::begin(Views reads, Views writes) {
-  close();
-  dependencies_.begin();
-  for (const View& v : reads) dependencies_.reads(v);
-  for (const View& v : writes) dependencies_.writes(v);
-  needed_ = dependencies_.needed();
-  ends_.emplace_back();
-}
-
-void Capture::close() {
-  if (ends_.empty()) return;
-  if (placed_) ends_.back() = reached();
-  if (!is_held_ && ends_.back() == after_) dependencies_.forget();
-  after_.clear(), placed_ = is_held_ = false;
+void Capture::add(Call call) {
+  dependencies_.add(call.reads, call.writes);
+  calls_.push_back(std::move(call));
 }
 
 void Capture::receive(const View& place) {
   const auto bytes = static_cast<int64_t>(place.spec().bytes());
-  begin({}, Views(&place, 1));
-  drive_receive(on_, nullptr, place.data, bytes);
-  receivers_.push_back({bytes ? reached().front() : nullptr, place.data, bytes});
+  receivers_.push_back({nullptr, place.data, bytes});
+  const auto work = [this, bytes](Views, Views to) { drive_receive(on_, nullptr, to[0].data, bytes); };
+  add({"receive", {}, {place}, work, {}, {}});
 }
 
-void Capture::also_writes(const View& memory) {
-  dependencies_.writes(memory);
-  needed_ = dependencies_.needed();
-}
-
-cudaStream_t Capture::stream() {
-  if (!placed_) {
-    placed_ = true;
-    start_held(needed_);
-    follow(needed_);
-    after_ = reached();
+// What follows a product of ours becomes part of its kernel, if it can.
+void Capture::join_products() {
+  for (size_t p = 0; p < calls_.size(); ++p) {
+    if (!calls_[p].product) continue;
+    std::optional<SmallProduct> product = calls_[p].product(calls_[p].reads, calls_[p].writes);
+    if (!product) continue;
+    for (size_t c = p + 1; c < calls_.size(); ++c)
+      if (calls_[c].join && !dependencies_.is_joined(c)) try_join(*product, p, c);
+    calls_[p].work = [this, all = *product](Views, Views) { all.start(on_); };
   }
-  return stream_;
 }
 
-// A capture puts each node after the one before, unless told what comes before it.
-void Capture::follow(const Calls& calls) {
-  Nodes nodes;
-  for (const size_t call : calls) nodes.insert(nodes.end(), ends_[call].begin(), ends_[call].end());
-  VARVE_CUDA_CHECK(cudaStreamUpdateCaptureDependencies(stream_, nodes.data(), nullptr, nodes.size(),
+// A call may not write what the product reads or wrote; what it reads, but for the product's own elements,
+// may not be what other elements of it write.
+void Capture::try_join(SmallProduct& product, size_t unit, size_t call) {
+  const Call& c = calls_[call];
+  const auto gives = [&](const View& v) { return product.gives(v); };
+  const auto clashes = [&](size_t member) {
+    return std::any_of(c.writes.begin(), c.writes.end(),
+                       [&](const View& v) { return dependencies_.touches(member, v, true); }) ||
+           std::any_of(c.reads.begin(), c.reads.end(),
+                       [&](const View& v) { return !gives(v) && dependencies_.touches(member, v, false); });
+  };
+  const auto& members = dependencies_.members(unit);
+  if (std::count_if(c.reads.begin(), c.reads.end(), gives) != 1 ||
+      std::any_of(members.begin(), members.end(), clashes))
+    return;
+  SmallProduct joined = product;
+  if (c.join(joined, c.reads, c.writes) && dependencies_.join(unit, call)) product = joined;
+}
+
+// All units, to be put into the graph in this order.
+std::vector<Work> Capture::work() const {
+  constexpr double kLeast = 2, kBytes = 1e6;  // microseconds of a kernel; bytes for one of more
+  std::vector<size_t> place(calls_.size());
+  std::vector<Work> all;
+  for (const size_t unit : dependencies_.order()) {
+    place[unit] = all.size();
+    std::vector<size_t> needs = dependencies_.needed(unit);
+    for (size_t& n : needs) n = place[n];
+    all.push_back({unit, kLeast + static_cast<double>(dependencies_.bytes(unit)) / kBytes, std::move(needs)});
+  }
+  return branched(std::move(all));
+}
+
+// A capture puts each node after the one before, unless told.
+Capture::Nodes Capture::put(size_t unit, const Nodes& before) {
+  VARVE_CUDA_CHECK(cudaStreamUpdateCaptureDependencies(stream_, const_cast<cudaGraphNode_t*>(before.data()),
+                                                       nullptr, before.size(),
                                                        cudaStreamSetCaptureDependencies));
+  const Call& call = calls_[unit];
+  last_family = call.family;
+  call.work(call.reads, call.writes);
+  return reached();  // where it did nothing, those before
 }
 
-void Capture::hold(const SmallProduct& product) {
-  start_held(needed_);
-  held_.push_back({product, {ends_.size() - 1}, needed_});
-  is_held_ = true;
-}
-
-// Starts what is held of the calls that are needed.
-void Capture::start_held(const Calls& needed) {
-  const bool placed = std::exchange(placed_, true);
-  for (size_t i = 0; i < held_.size();) {
-    const auto is_needed = [&](size_t call) {
-      return std::find(needed.begin(), needed.end(), call) != needed.end();
-    };
-    if (std::none_of(held_[i].calls.begin(), held_[i].calls.end(), is_needed)) {
-      ++i;
-      continue;
-    }
-    const Held held = std::move(held_[i]);
-    held_.erase(held_.begin() + static_cast<ptrdiff_t>(i));
-    follow(held.needed);
-    held.product.start(on_);
-    for (const size_t call : held.calls) ends_[call] = reached();
-  }
-  placed_ = placed;
-}
-
-// The last call may not write what the product reads or wrote, nor read what other elements of it write.
-bool Capture::join(pointwise::Id function, Views in, Views out) {
-  const size_t call = ends_.size() - 1;
-  for (Held& held : held_) {
-    const auto clashes = [&](size_t c) {
-      return dependencies_.touches(c, out[0], true) ||
-             std::any_of(in.begin() + 1, in.end(),
-                         [&](const View& v) { return dependencies_.touches(c, v, false); });
-    };
-    if (out.size() != 1 || std::any_of(held.calls.begin(), held.calls.end(), clashes) ||
-        !held.product.then(function, in, out[0]))
-      continue;
-    Calls others = needed_;
-    for (const size_t own : held.calls) std::erase(others, own);
-    held.needed.insert(held.needed.end(), others.begin(), others.end());
-    held.calls.push_back(call);
-    is_held_ = true;
-    start_held(others);  // or it might come to wait for this one
-    return true;
-  }
-  return false;
-}
-
-// What the next node would come after: the last of the call, if it asked for any.
+// What the next node would come after.
 Capture::Nodes Capture::reached() const {
   cudaStreamCaptureStatus status;
   const cudaGraphNode_t* nodes = nullptr;
@@ -155,20 +127,22 @@ Capture::Nodes Capture::reached() const {
 cudaGraph_t Capture::end() {
   open_ = false;
   capturing = nullptr;
-  {
-    const std::lock_guard lock(on_.blas_mutex);
-    on_.blas_stream = nullptr;  // this stream's number may be given to another
-  }
   cudaGraph_t graph = nullptr;
   if (cudaStreamEndCapture(stream_, &graph) != cudaSuccess) cudaGetLastError();
   return graph;
 }
 
 std::unique_ptr<Recording> Capture::finish() {
-  close();
-  Calls all(ends_.size());
-  std::iota(all.begin(), all.end(), size_t{0});
-  start_held(all);
+  join_products();
+  const std::vector<Work> units = work();
+  std::vector<Nodes> ends;
+  for (const Work& unit : units) {
+    Nodes before;
+    for (const size_t n : unit.needs) before.insert(before.end(), ends[n].begin(), ends[n].end());
+    ends.push_back(put(unit.name, before));
+    if (unit.name < receivers_.size() && receivers_[unit.name].bytes > 0)
+      receivers_[unit.name].node = ends.back().front();
+  }
   GraphPtr graph(end(), [](cudaGraph_t g) { cudaGraphDestroy(g); });
   if (!graph) return nullptr;
   return std::make_unique<GraphRecording>(on_, std::move(graph), std::move(receivers_), workspaces_,
@@ -182,10 +156,10 @@ std::unique_ptr<Recording> record(Context& on, Views places, const std::function
   try {
     for (const View& place : places) capture.receive(place);
     work();
+    return capture.finish();
   } catch (const CannotRecord&) {
     return nullptr;
   }
-  return capture.finish();
 }
 
 }  // namespace varve::cuda

@@ -27,8 +27,6 @@ struct Context {
 
   std::mutex blas_mutex;  // one thread at a time may use the handle
   cublasHandle_t blas = nullptr;
-  void* blas_workspace = nullptr;
-  cudaStream_t blas_stream = nullptr;  // where it works now
 
   std::mutex verdicts_mutex;
   std::vector<Verdicts*> verdicts;  // of the recordings that live

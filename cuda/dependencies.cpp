@@ -21,24 +21,79 @@ bool Dependencies::conflict(const Call& a, const Call& b) {
   return false;
 }
 
+void Dependencies::add(Views reads, Views writes) {
+  const size_t own = calls_.size();
+  Call call{{}, std::vector<bool>(own), {}, own, {own}};
+  for (const View& v : reads) call.used.push_back(use_of(v, false));
+  for (const View& v : writes) call.used.push_back(use_of(v, true));
+  for (size_t i = own; i-- > 0;) {
+    if (call.follows[i] || !conflict(calls_[i], call)) continue;
+    call.needed.push_back(i);
+    call.follows[i] = true;
+    for (size_t k = 0; k < i; ++k) call.follows[k] = call.follows[k] || calls_[i].follows[k];
+  }
+  calls_.push_back(std::move(call));
+}
+
 bool Dependencies::touches(size_t call, const View& view, bool reads_too) const {
   const Use asked = use_of(view, reads_too);
   const auto& used = calls_[call].used;
   return std::any_of(used.begin(), used.end(), [&](const Use& u) { return u.conflicts(asked); });
 }
 
-std::vector<size_t> Dependencies::needed() {
-  Call& last = calls_.back();
-  const size_t earlier = calls_.size() - 1;
-  last.follows.assign(earlier, false);
-  std::vector<size_t> direct;
-  for (size_t i = earlier; i-- > 0;) {
-    if (last.follows[i] || !conflict(calls_[i], last)) continue;
-    direct.push_back(i);
-    last.follows[i] = true;
-    for (size_t k = 0; k < i; ++k) last.follows[k] = last.follows[k] || calls_[i].follows[k];
+bool Dependencies::join(size_t unit, size_t call) {
+  calls_[call].unit = unit;
+  calls_[unit].members.push_back(call);
+  if (!is_before_itself(unit)) return true;
+  calls_[unit].members.pop_back();
+  calls_[call].unit = call;
+  return false;
+}
+
+bool Dependencies::is_before_itself(size_t unit) const {
+  std::vector<size_t> found = needed(unit);
+  std::vector<bool> seen(calls_.size());
+  for (size_t i = 0; i < found.size(); ++i) {
+    if (found[i] == unit) return true;
+    if (seen[found[i]]) continue;
+    seen[found[i]] = true;
+    const std::vector<size_t> more = needed(found[i]);
+    found.insert(found.end(), more.begin(), more.end());
   }
-  return direct;
+  return false;
+}
+
+std::vector<size_t> Dependencies::needed(size_t unit) const {
+  std::vector<size_t> units;
+  for (const size_t member : calls_[unit].members)
+    for (const size_t before : calls_[member].needed)
+      if (const size_t other = calls_[before].unit;
+          other != unit && std::find(units.begin(), units.end(), other) == units.end())
+        units.push_back(other);
+  return units;
+}
+
+size_t Dependencies::bytes(size_t unit) const {
+  size_t bytes = 0;
+  for (const size_t member : calls_[unit].members)
+    for (const Use& use : calls_[member].used) bytes += use.end - use.first;
+  return bytes;
+}
+
+std::vector<size_t> Dependencies::order() const {
+  std::vector<size_t> ready, missing(calls_.size());
+  std::vector<std::vector<size_t>> waiting(calls_.size());
+  for (size_t c = 0; c < calls_.size(); ++c) {
+    if (is_joined(c)) continue;
+    const std::vector<size_t> before = needed(c);
+    for (const size_t other : before) waiting[other].push_back(c);
+    missing[c] = before.size();
+    if (before.empty()) ready.push_back(c);
+  }
+  for (size_t i = 0; i < ready.size(); ++i)
+    for (const size_t next : waiting[ready[i]])
+      if (--missing[next] == 0) ready.push_back(next);
+  return ready;
 }
 
 }  // namespace varve::cuda

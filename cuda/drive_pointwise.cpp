@@ -1,6 +1,5 @@
 // Pointwise functions: rows of f32 by fours where they lie so, else element by element.
 #include <varve/core/error.h>
-#include <varve/cuda/capture.h>
 #include <varve/cuda/drivers.h>
 #include <varve/cuda/pointwise.h>
 
@@ -40,18 +39,17 @@ bool are_rows(const Space& space, int ins, RowForm& form) {
 
 }  // namespace
 
-void drive_pointwise(Context& on, pointwise::Id fn, std::span<const double> constants, Views in, Views out) {
-  if (Capture* const capture = on.capture(); capture && capture->join(fn, in, out)) return;
+void drive_pointwise(Context& on, pointwise::Id fn, const double* constants, Views in, Views out) {
   const Space space(out[0].shape, in, out);
   if (space.total == 0) return;
   const Compute c = compute_of(out[0].dtype == DType::boolean ? in.back().dtype : out[0].dtype);
   const auto function = static_cast<size_t>(fn);
   RowForm form;
   if (c == Compute::f32 && are_rows(space, static_cast<int>(in.size()), form))
-    return table().rows[function](on, space, constants.data(), form);
+    return table().rows[function](on, space, constants, form);
   const auto start = table().any[function][static_cast<size_t>(c)];
   if (!start) throw Error("cuda: a pointwise function was called for a dtype that it is not for");
-  start(on, space, constants.data());
+  start(on, space, constants);
 }
 
 }  // namespace varve::cuda

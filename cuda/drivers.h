@@ -11,13 +11,11 @@ void drive_fill(Context& on, const View& out, const void* element);
 void drive_copy(Context& on, const View& in, const View& out);
 // Copies bytes by one kernel, whose parameters are these, in this order.
 void drive_receive(Context& on, const void* from, void* to, int64_t bytes);
-void drive_pointwise(Context& on, pointwise::Id fn, std::span<const double> constants, Views in, Views out);
+void drive_pointwise(Context& on, pointwise::Id fn, const double* constants, Views in, Views out);
 void drive_reduce(Context& on, ReduceFn fn, const View& in, const View& out);
 void drive_rows(Context& on, RowFn fn, Views in, Views out);
 void drive_sort(Context& on, bool descending, const View& in, Views out);
 void drive_matmul(Context& on, const View& a, const View& b, const View& out);
-// The same where it has a kernel of our own; else false, and nothing was done.
-bool drive_small_matmul(Context& on, const View& a, const View& b, const View& out);
 void drive_gather(Context& on, const View& in, const View& index, int axis, const View& out);
 void drive_scatter_add(Context& on, const View& in, const View& index, int axis, const View& out);
 void drive_random(Context& on, RandomFn fn, double p, const View& state, const View& out);

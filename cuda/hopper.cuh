@@ -37,14 +37,18 @@ __device__ inline float in_block(const float* mine, unsigned rank) {
 #endif
 }
 
-// Copies an element into shared memory, in a batch that this thread waits for later; a zero where there is
-// none.
-__device__ inline void copy_later(float* to, const float* from, bool some) {
+// Copies `some` of kEach floats, 1 or 4, into shared memory, and zeros for the rest, in a batch that this
+// thread waits for later.
+template <int kEach>
+__device__ void copy_later(float* to, const float* from, int some) {
 #if __CUDA_ARCH__ >= 900
-  asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(
-                   static_cast<uint32_t>(__cvta_generic_to_shared(to))),
-               "l"(from), "r"(some ? 4 : 0)
-               : "memory");
+  const auto place = static_cast<uint32_t>(__cvta_generic_to_shared(to));
+  if constexpr (kEach == 4)
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(place), "l"(from), "r"(4 * some)
+                 : "memory");
+  else
+    asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(place), "l"(from), "r"(4 * some)
+                 : "memory");
 #endif
 }
 __device__ inline void end_of_batch() {

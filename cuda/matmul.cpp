@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include <varve/core/axes.h>
-#include <varve/cuda/capture.h>
 #include <varve/cuda/drivers.h>
+#include <varve/cuda/small_product.h>
 #include <varve/cuda/space.h>
 
 namespace varve::cuda {
@@ -13,22 +13,16 @@ namespace {
 constexpr size_t kWorkspace = size_t{32} << 20;
 
 // Created on first use, for it takes a while. With a workspace of ours products can be recorded.
-cublasHandle_t handle(Context& on) {
+cublasHandle_t handle(Context& on, void* workspace) {
   if (!on.blas) {
-    if (!on.blas_workspace) on.blas_workspace = on.allocator.take(kWorkspace);
     VARVE_CUDA_CHECK(cublasCreate(&on.blas));
     // Neither TF32 for f32, nor sums of halves in less than f32.
     VARVE_CUDA_CHECK(cublasSetMathMode(
         on.blas,
         static_cast<cublasMath_t>(CUBLAS_DEFAULT_MATH | CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION)));
   }
-  if (Capture* const capture = on.capture())
-    capture->also_writes(contiguous_view(on.blas_workspace, {DType::u8, {int64_t{kWorkspace}}}));
-  if (on.blas_stream != on.queue()) {
-    VARVE_CUDA_CHECK(cublasSetStream(on.blas, on.queue()));
-    VARVE_CUDA_CHECK(cublasSetWorkspace(on.blas, on.blas_workspace, kWorkspace));
-    on.blas_stream = on.queue();
-  }
+  VARVE_CUDA_CHECK(cublasSetStream(on.blas, on.queue()));
+  VARVE_CUDA_CHECK(cublasSetWorkspace(on.blas, workspace, kWorkspace));
   return on.blas;
 }
 
@@ -80,7 +74,7 @@ void drive_matmul(Context& on, const View& a, const View& b, const View& out) {
     const double zero = 0;
     return drive_fill(on, out, &zero);
   }
-  if (drive_small_matmul(on, a, b, out)) return;
+  if (const auto small = SmallProduct::of(on, a, b, out)) return small->start(on);
   product.a = side_of(product.m, product.k, a.strides[row], a.strides[column]);
   product.b = side_of(product.k, product.n, b.strides[row], b.strides[column]);
   const View starts[] = {matrix_starts(a), matrix_starts(b), matrix_starts(out)};
@@ -89,7 +83,8 @@ void drive_matmul(Context& on, const View& a, const View& b, const View& out) {
   for (int i = 0; i < 3; ++i) product.steps[i] = batches.rank ? batches.inner_stride(i) : 0;
 
   const std::lock_guard lock(on.blas_mutex);
-  const cublasHandle_t blas = handle(on);
+  const Workspace workspace(on, kWorkspace);
+  const cublasHandle_t blas = handle(on, workspace.data());
   for (int64_t batch = 0; batch < batches.total; batch += product.count) {
     std::byte* at[3];
     for (int i = 0; i < 3; ++i)

@@ -6,6 +6,23 @@
 
 namespace varve::cuda {
 
+// A product rounded by itself, so that a function's bits are the same in every kernel: the compiler would
+// join some products and sums into one operation, and not the same ones everywhere.
+VARVE_HD inline float product_of(float a, float b) {
+#if defined(__CUDA_ARCH__)
+  return __fmul_rn(a, b);
+#else
+  return a * b;
+#endif
+}
+VARVE_HD inline double product_of(double a, double b) {
+#if defined(__CUDA_ARCH__)
+  return __dmul_rn(a, b);
+#else
+  return a * b;
+#endif
+}
+
 struct Single {
   float value;
 
@@ -17,7 +34,7 @@ struct Single {
   friend VARVE_HD Single operator-(Single a) { return -a.value; }
   friend VARVE_HD Single operator+(Single a, Single b) { return a.value + b.value; }
   friend VARVE_HD Single operator-(Single a, Single b) { return a.value - b.value; }
-  friend VARVE_HD Single operator*(Single a, Single b) { return a.value * b.value; }
+  friend VARVE_HD Single operator*(Single a, Single b) { return product_of(a.value, b.value); }
   friend VARVE_HD Single operator/(Single a, Single b) { return a.value / b.value; }
   friend VARVE_HD bool operator==(Single a, Single b) { return a.value == b.value; }
   friend VARVE_HD bool operator<(Single a, Single b) { return a.value < b.value; }

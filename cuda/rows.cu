@@ -1,40 +1,15 @@
-// Functions along the last axis: a group of threads for each row, a warp for short ones, else a block. What a
-// thread sees of a row, and the tree that joins threads, depend on the row's length alone.
+// Functions along the last axis: a group of threads for each row, a warp for short ones, else a block.
 #include <varve/core/axes.h>
-#include <varve/core/pointwise.h>
 #include <varve/cuda/drivers.h>
 #include <varve/cuda/elements.cuh>
+#include <varve/cuda/exponentials.cuh>
 #include <varve/cuda/indices.cuh>
 #include <varve/cuda/launch.cuh>
 
 namespace varve::cuda {
 namespace {
 
-constexpr int kWarp = 32;
 constexpr int64_t kShort = 512;  // a row that a warp handles
-
-// The threads that share a row.
-template <int kSize>
-struct Group {
-  int lane = threadIdx.x % kSize;
-
-  // join over the group's values by a fixed tree, for a join that is the same either way round: every thread
-  // gets it. All threads of the block must come.
-  template <class T, class Join>
-  __device__ T joined(T value, Join join) const {
-#pragma unroll
-    for (int half = kWarp / 2; half > 0; half /= 2) value = join(value, __shfl_xor_sync(~0u, value, half));
-    if constexpr (kSize > kWarp) {
-      __shared__ T parts[kSize / kWarp];
-      if (lane % kWarp == 0) parts[lane / kWarp] = value;
-      __syncthreads();
-      value = parts[0];
-      for (int w = 1; w < kSize / kWarp; ++w) value = join(value, parts[w]);
-      __syncthreads();
-    }
-    return value;
-  }
-};
 
 // Calls body(group, row) for the rows that this group of threads has. Groups without a row come too, with row
 // < 0.
@@ -64,11 +39,6 @@ class Starts {
   const Space& starts_;
   int64_t at_[kCount];
 };
-
-__device__ float exp_of(float x) { return ::expf(x); }
-__device__ double exp_of(double x) { return ::exp(x); }
-__device__ float log_of(float x) { return ::logf(x); }
-__device__ double log_of(double x) { return ::log(x); }
 
 // A row as its group sees it: the first kHeld elements of each thread are read once, all at a time; where
 // there are none, minus infinity, which changes no maximum and no sum of exponentials.
@@ -116,20 +86,6 @@ class Row {
   T held_[kHeld];
 };
 
-// The largest of a row, and the sum of exp(x - top).
-template <class T>
-struct Exponentials {
-  T top = -std::numeric_limits<T>::infinity(), sum = 0;
-
-  template <int kSize, int kHeld>
-  __device__ Exponentials(const Group<kSize>& group, const Row<T, kSize, kHeld>& row) {
-    row.each([&](T x) { top = pointwise::maximum(top, x); });
-    top = group.joined(top, [](T a, T b) { return pointwise::maximum(a, b); });
-    row.each([&](T x) { sum += exp_of(x - top); });
-    sum = group.joined(sum, [](T a, T b) { return a + b; });
-  }
-};
-
 template <class T, bool kLog, int kSize, int kHeld>
 __global__ void __launch_bounds__(kThreads) softmax(const __grid_constant__ Space starts, int64_t n) {
   take_turn();
@@ -172,7 +128,7 @@ __global__ void __launch_bounds__(kThreads)
     const Exponentials<T> e(group, Row<T, kSize, kHeld>(group, logits, row < 0 ? 0 : n));
     if (row < 0 || group.lane != 0) return;
     const int64_t target = place_of(found, classes, verdict);
-    if (target >= 0) *at.template row<T, 2>() = log_of(e.sum) - (logits[target] - e.top);
+    if (target >= 0) *at.template row<T, 2>() = e.cross_entropy(logits[target]);
   });
 }
 
@@ -190,8 +146,7 @@ __global__ void __launch_bounds__(kThreads)
     T* dx = at.template row<T, 3>();
     const Exponentials<T> e(group, x);
     const int64_t target = place_of(found, classes, verdict);
-    const T scale = T(1) / e.sum;
-    x.put(dx, [&](int64_t i, T v) { return dy * (exp_of(v - e.top) * scale) - (i == target ? dy : T(0)); });
+    x.put(dx, [&](int64_t i, T v) { return e.cross_entropy_slope(v, dy, i == target); });
   });
 }
 

@@ -22,7 +22,7 @@ class Verdicts {
   void check();
 
  private:
-  static constexpr size_t kMost = 256;
+  static constexpr size_t kMost = 4096;
   Context& on_;
   int64_t* found_ = nullptr;
   std::vector<IndexRange> questions_;

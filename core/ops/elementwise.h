@@ -10,9 +10,9 @@ namespace varve {
 namespace detail {
 // Broadcasts the shapes and checks the types of `in` against what the function is for; so many outputs.
 VARVE_API Specs infer_pointwise(const pointwise::About& about, int outputs, const Specs& in);
-// The same for a function's slope, and for an update with so many outputs.
+// The same for a function's slope, and for an update, which has none.
 VARVE_API Specs infer_slope(std::string_view op, const pointwise::About& about, const Specs& in);
-VARVE_API Specs infer_update(const pointwise::About& about, int whole, const Specs& in);
+VARVE_API Specs infer_update(const pointwise::About& about, const Specs& in);
 VARVE_API void run_pointwise(Backend& on, pointwise::Id fn, std::span<const double> constants, Views in,
                              Views out);
 
@@ -114,16 +114,16 @@ struct Elementwise<pointwise::Slope<F, I>> {
   }
 };
 
-// p, moments = F(p, g, moments, scalars...), in place. F's outputs are p and what follows g. The first kWhole
-// inputs are of p's shape, the others 0-d.
-template <class F, int kOutputs, int kWhole = kOutputs + 1>
+// p, moments = F(p, g, moments, numbers...), in place. F's outputs are p and what follows g; all but the
+// numbers are of p's shape.
+template <class F, int kOutputs>
 struct Update {
   static constexpr OpName name{F::kAbout.name, 1};
   static constexpr uint32_t updates = 1u | (((1u << kOutputs) - 1) & ~1u) << 1;  // 0, and 2 to kOutputs
   F function;
 
   static void fields(auto& self, auto&& field) { F::fields(self.function, field); }
-  Specs infer(const Specs& in) const { return detail::infer_update(F::kAbout, kWhole, in); }
+  Specs infer(const Specs& in) const { return detail::infer_update(F::kAbout, in); }
   void run(Backend& on, Views in, Views, const View&) const {
     std::array<View, kOutputs> written{in[0]};
     for (int i = 1; i < kOutputs; ++i) written[i] = in[i + 1];
@@ -134,6 +134,6 @@ struct Update {
 using AdamRates = Elementwise<pointwise::AdamRates>;
 using SgdStep = Update<pointwise::SgdUpdate, 2>;
 using AdamStep = Update<pointwise::AdamUpdate, 3>;
-using MasterStep = Update<pointwise::MasterUpdate, 1, 3>;
+using MasterStep = Update<pointwise::MasterUpdate, 1>;
 
 }  // namespace varve

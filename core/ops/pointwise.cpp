@@ -43,10 +43,10 @@ Specs infer_slope(std::string_view op, const pointwise::About& about, const Spec
   return {{in[0].dtype, shape}};
 }
 
-Specs infer_update(const pointwise::About& about, int whole, const Specs& in) {
+Specs infer_update(const pointwise::About& about, const Specs& in) {
   require_inputs(in, static_cast<size_t>(about.inputs), about.name);
   for (size_t i = 0; i < in.size(); ++i) {
-    const bool scalar = i >= static_cast<size_t>(whole);
+    const bool scalar = i >= static_cast<size_t>(about.inputs - about.numbers);
     if (scalar ? !in[i].shape.empty() : in[i].shape != in[0].shape)
       throw ShapeError(fmt::format("{}: input {} has shape {}; required is {}", about.name, i,
                                    to_string(in[i].shape), scalar ? "a scalar" : to_string(in[0].shape)));

@@ -166,8 +166,10 @@ Tensor sum_to(const Tensor& x, const Shape& shape) {
   const int extra = x.rank() - shape.rank();
   for (int i = 0; i < x.rank(); ++i)
     if (i < extra || (shape[i - extra] == 1 && x.shape()[i] != 1)) axes.push_back(i);
-  const Tensor summed = axes.empty() ? x : sum(x, axes, true);
-  return summed.shape() == shape ? summed : reshape(summed, shape);
+  if (axes.empty()) return x;
+  const bool gone = axes.rank() == extra;  // all of them
+  const Tensor summed = sum(x, axes, !gone);
+  return gone ? summed : reshape(summed, shape);
 }
 
 int64_t count_along(const Shape& shape, const Axes& axes) {

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <array>
 #include <random>
 
 #include <varve/cuda/dependencies.h>
@@ -22,11 +23,10 @@ using Calls = std::vector<size_t>;
 TEST_CASE(
     "a call follows those that wrote what it uses, or read what it writes, and the last of each chain") {
   Dependencies d;
+  size_t calls = 0;
   const auto call = [&](const std::vector<View>& reads, const std::vector<View>& writes) {
-    d.begin();
-    for (const View& v : reads) d.reads(v);
-    for (const View& v : writes) d.writes(v);
-    return d.needed();
+    d.add(reads, writes);
+    return d.needed(calls++);
   };
   CHECK(call({}, {floats(0, 10)}) == Calls{});
   CHECK(call({}, {floats(10, 10)}) == Calls{});                  // beside it
@@ -39,9 +39,6 @@ TEST_CASE(
   CHECK(call({floats(100, 0)}, {floats(19, 3, 400)}) == Calls{7, 6});  // to the last that it reaches
   CHECK((d.touches(0, floats(9, 1), false) && !d.touches(0, floats(10, 1), true)));
   CHECK((d.touches(2, floats(0, 1), true) && !d.touches(2, floats(0, 1), false)));
-  CHECK(call({}, {floats(1000, 1)}) == Calls{});
-  d.forget();
-  CHECK(call({floats(1000, 1)}, {}) == Calls{});
 }
 
 TEST_CASE("what calls follow, directly or not, is what they conflict with, directly or not") {
@@ -55,16 +52,17 @@ TEST_CASE("what calls follow, directly or not, is what they conflict with, direc
   std::vector<std::vector<Use>> calls;
   std::vector<std::vector<bool>> before, told;
   for (size_t i = 0; i < 300; ++i) {
-    d.begin();
+    std::vector<View> reads, writes;
     calls.emplace_back();
     for (int k = 0; k < 3; ++k) {
       const int first = below(120), count = 1 + below(6);
       calls[i].push_back({first, first + count, k == 0});
       if (k == 0)
-        d.writes(floats(first, count));
+        writes.push_back(floats(first, count));
       else
-        d.reads(floats(first, count));
+        reads.push_back(floats(first, count));
     }
+    d.add(reads, writes);
     before.emplace_back(300), told.emplace_back(300);
     for (size_t j = 0; j < i; ++j)
       for (const Use& x : calls[i])
@@ -73,7 +71,7 @@ TEST_CASE("what calls follow, directly or not, is what they conflict with, direc
     for (size_t j = i; j-- > 0;)
       if (before[i][j])
         for (size_t k = 0; k < j; ++k) before[i][k] = before[i][k] || before[j][k];
-    const Calls direct = d.needed();
+    const Calls direct = d.needed(i);
     for (const size_t j : direct) {
       CHECK(!told[i][j]);  // nothing that another of them says
       told[i][j] = true;
@@ -81,4 +79,53 @@ TEST_CASE("what calls follow, directly or not, is what they conflict with, direc
     }
     CHECK(told[i] == before[i]);
   }
+}
+
+TEST_CASE(
+    "a call joins an earlier one unless others would have to come between, and units keep every order") {
+  Dependencies d;
+  d.add({}, std::vector{floats(0, 1)});
+  d.add(std::vector{floats(0, 1)}, std::vector{floats(1, 1)});
+  d.add(std::vector{floats(0, 1), floats(1, 1)}, std::vector{floats(2, 1)});
+  d.add(std::vector{floats(9, 1)}, std::vector{floats(3, 1)});
+  CHECK(!d.join(0, 2));  // 1 is between
+  CHECK(!d.is_joined(2));
+  CHECK(d.join(0, 3));
+  CHECK(d.members(0) == Calls{0, 3});
+  CHECK(d.order() == Calls{0, 1, 2});
+  CHECK(d.join(0, 1));
+  CHECK(d.join(0, 2));  // 1 is in it by now
+  CHECK(d.order() == Calls{0});
+
+  std::mt19937 engine(4);
+  const auto below = [&](size_t n) { return engine() % static_cast<unsigned>(n); };
+  size_t joined = 0, refused = 0;
+  for (int round = 0; round < 30; ++round) {
+    constexpr size_t kCalls = 60;
+    Dependencies some;
+    std::vector<std::array<int64_t, 3>> uses;  // two that it reads, one that it writes
+    for (size_t i = 0; i < kCalls; ++i) {
+      uses.push_back({below(40), below(40), below(40)});
+      some.add(std::vector{floats(uses[i][0], 1), floats(uses[i][1], 1)}, std::vector{floats(uses[i][2], 1)});
+    }
+    for (int attempt = 0; attempt < 80; ++attempt) {
+      const size_t unit = below(kCalls - 1), call = unit + 1 + below(kCalls - 1 - unit);
+      if (some.is_joined(unit) || some.is_joined(call) || some.members(call).size() > 1) continue;
+      (some.join(unit, call) ? joined : refused) += 1;
+    }
+    std::vector<size_t> turn(kCalls, kCalls);  // of each call
+    const Calls order = some.order();
+    for (size_t t = 0; t < order.size(); ++t)
+      for (const size_t member : some.members(order[t])) turn[member] = t;
+    for (size_t i = 0; i < kCalls; ++i) {
+      REQUIRE(turn[i] < kCalls);  // all come
+      for (size_t j = 0; j < i; ++j) {
+        const bool reads = uses[i][0] == uses[j][2] || uses[i][1] == uses[j][2];
+        const bool writes = uses[i][2] == uses[j][0] || uses[i][2] == uses[j][1] || uses[i][2] == uses[j][2];
+        if (reads || writes) CHECK(turn[j] <= turn[i]);
+      }
+    }
+  }
+  CHECK(joined > 100);
+  CHECK(refused > 100);
 }

@@ -83,6 +83,9 @@ TEST_CASE("functions that become part of a product change no bit, wherever else 
   const OnDevice on(kCuda);
   const Tensor a = randn({64, 100}), b = randn({100, 33}), bias = randn({33}), column = randn({64, 1});
   const Tensor other = randn({33, 64}), square = randn({33, 33}), kept = zeros({64, 33});
+  const Tensor parameter = zeros({64, 33}), moment = zeros({64, 33}), second = zeros({64, 33});
+  const Tensor rate = full({}, 0.01, DType::f64), scale = full({}, 0.5), keep = full({}, 0.99, DType::f64);
+  const Tensor narrow = randn({100, 10}), targets = cast(rand({64}) * 10, DType::i64), weights = rand({64});
   using Slope = Elementwise<pointwise::Slope<pointwise::Relu, 0>>;
   const auto slope = [](const Tensor& dy, const Tensor& y) { return apply_op(Slope{}, {dy, y})[0]; };
   const std::vector<std::function<Tensors(const Tensor&)>> functions{
@@ -118,6 +121,32 @@ TEST_CASE("functions that become part of a product change no bit, wherever else 
       [&](const Tensor& x) {
         return Tensors{sum(relu(matmul(x, b) + bias), {0}), matmul(x, b) + bias};
       },
+      [&](const Tensor& x) {  // updates by what a product gives, and after other steps
+        const AdamStep adam{{0.9, 0.99, 1e-6, 0.01}};
+        const Tensor g = matmul(x, b), before = parameter * 2.0;
+        apply_op(adam, {parameter, g, moment, second, rate, scale, keep});
+        apply_op(SgdStep{{0.9, 0.01, 1}}, {parameter, matmul(x, b) + bias, moment, scale});
+        apply_op(adam, {parameter, relu(matmul(parameter, square) + g), moment, second, rate, scale, keep});
+        return Tensors{before, clone(parameter), clone(moment), clone(second), g};
+      },
+      [&](const Tensor& x) {  // by what it gives of itself, and by two of a kind
+        const Tensor g = matmul(x, b);
+        apply_op(SgdStep{{0.5, 0, 0}}, {parameter, g, g, rate});
+        apply_op(SgdStep{{0.5, 0, 0}}, {parameter, g, moment, rate});
+        apply_op(SgdStep{{0.5, 0, 0}}, {second, g, kept, rate});
+        return Tensors{clone(parameter), clone(moment), clone(second), clone(kept), g};
+      },
+      [&](const Tensor& x) {  // cross-entropy and its slope, of rows that a warp has and of longer ones
+        Tensors all;
+        for (const Tensor& w : {narrow, slice(b, 1, 0, 32), b}) {
+          const Tensor z = matmul(x, w) + slice(bias, 0, 0, w.shape()[1]);
+          const Tensor loss = nn::cross_entropy(z, targets, nn::Reduction::none);
+          all.push_back(z), all.push_back(loss);
+          all.push_back(apply_op(CrossEntropySlope{}, {z, targets, weights})[0]);
+          all.push_back(matmul(all.back(), w, false, true));
+        }
+        return all;
+      },
   };
   for (size_t i = 0; i < functions.size(); ++i) {
     CAPTURE(i);
@@ -125,9 +154,12 @@ TEST_CASE("functions that become part of a product change no bit, wherever else 
     auto fast = compile([&](const Tensor& x) { return functions[i](x); });
     for (int run = 0; run < 4; ++run) {
       const Tensor x = a * (1.0 + run);
-      kept.fill(1);
+      const auto begin = [&] {
+        for (const Tensor& t : {kept, parameter, moment, second}) t.fill(1);
+      };
+      begin();
       const Tensors expected = functions[i](x);
-      kept.fill(1);
+      begin();
       const Tensors& found = fast(x);
       for (size_t k = 0; k < expected.size(); ++k) {
         CAPTURE(k);

@@ -109,19 +109,21 @@ TEST_CASE(
   CHECK(contains(message_of<ShapeError>([&] { found[0][0][0].item(); }),
                  "gather: index 10 for an axis of size 10"));
   CHECK(found[0][0][0].item() >= 0);  // and it goes on
-  auto loss = compile([](const Tensor& logits, const Tensor& targets) {
-    return nn::cross_entropy(logits, targets, nn::Reduction::none);
-  });
-  const Tensor logits = randn({20, 10});
-  for (int i = 0; i < 3; ++i) loss(logits, arange(20) * 0);
-  CHECK(loss.plans()[0]->is_recorded());
-  for (const double outside : {10.0, -1.0}) {
-    bad[7].fill(outside);
-    const Tensor losses = loss(logits, bad);
-    CHECK(message_of<ShapeError>([&] { losses[0].item(); }) ==
-          "cross_entropy: target " + std::to_string(static_cast<int>(outside)) +
-              " found; required is one of the classes 0 to 9");
-    CHECK(losses[0].item() >= 0);
+  const Tensor logits = randn({20, 10}), same = eye(10);
+  for (const bool of_product : {false, true}) {
+    auto loss = compile([&](const Tensor& logits, const Tensor& targets) {
+      return nn::cross_entropy(of_product ? matmul(logits, same) : logits, targets, nn::Reduction::none);
+    });
+    for (int i = 0; i < 3; ++i) loss(logits, arange(20) * 0);
+    CHECK(loss.plans()[0]->is_recorded());
+    for (const double outside : {10.0, -1.0}) {
+      bad[7].fill(outside);
+      const Tensor losses = loss(logits, bad);
+      CHECK(message_of<ShapeError>([&] { losses[0].item(); }) ==
+            "cross_entropy: target " + std::to_string(static_cast<int>(outside)) +
+                " found; required is one of the classes 0 to 9");
+      CHECK(losses[0].item() >= 0);
+    }
   }
   // What nobody holds may be had by others while the recording lives, but for its own memory.
   const Tensor other = randn({1000, 1000}), copy = clone(other);
