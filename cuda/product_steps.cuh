@@ -116,7 +116,7 @@ class Results {
     using Fn = Function<F, float>;
     constexpr int kOperands = Fn::kIn - 1 - F::kAbout.numbers;
     const F f = pointwise::with_constants<F>(step.constants);
-    each<2>([&](int i, float& y, int, int64_t at) {
+    each<(F::kAbout.numbers > 0 ? 2 : 1)>([&](int i, float& y, int, int64_t at) {
       typename Fn::V x[Fn::kIn];
 #pragma unroll
       for (int k = 0; k < Fn::kIn; ++k) {
