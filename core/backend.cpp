@@ -12,6 +12,21 @@
 namespace varve {
 namespace {
 thread_local Device current = kCpu;
+
+class PlainFerry final : public Ferry {
+ public:
+  PlainFerry(Backend& on, size_t bytes)
+      : Ferry({}), on_(on), memory_(std::make_unique_for_overwrite<std::byte[]>(bytes)) {
+    room_ = {memory_.get(), bytes};
+  }
+  void upload(const std::byte* from, void* to, size_t bytes) override { on_.upload(from, to, bytes); }
+  void download(const void* from, std::byte* to, size_t bytes) override { on_.download(from, to, bytes); }
+  void wait() override {}
+
+ private:
+  Backend& on_;
+  std::unique_ptr<std::byte[]> memory_;
+};
 }  // namespace
 
 Backend& backend_for(Device device) {
@@ -33,6 +48,8 @@ Device device_named(std::string_view name) {
   }
   throw DeviceError(fmt::format("device: '{}' found; required is cpu, cuda or cuda:N", name));
 }
+
+std::unique_ptr<Ferry> Backend::ferry(size_t bytes) { return std::make_unique<PlainFerry>(*this, bytes); }
 
 void Backend::run_parts(int64_t count, size_t bytes, const std::function<void(int64_t, std::byte*)>& part) {
   const Storage room(*this, bytes);

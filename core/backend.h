@@ -68,6 +68,26 @@ class VARVE_API Recording {
   virtual void start(std::span<const void* const> inputs) = 0;
 };
 
+// Host memory by which bytes pass to a device's memory and from it on a way of their own, beside what the
+// device computes. What was asked of the device before one was made comes before all that it carries; what is
+// asked once it is gone comes after. One thread's at a time.
+class VARVE_API Ferry {
+ public:
+  virtual ~Ferry() = default;
+  Ferry(const Ferry&) = delete;
+  Ferry& operator=(const Ferry&) = delete;
+  std::span<std::byte> room() const { return room_; }
+  // Each begins to carry bytes from or to a place in the room, which the host leaves alone until wait().
+  virtual void upload(const std::byte* from, void* to, size_t bytes) = 0;
+  virtual void download(const void* from, std::byte* to, size_t bytes) = 0;
+  // Until all that was begun is done.
+  virtual void wait() = 0;
+
+ protected:
+  explicit Ferry(std::span<std::byte> room) : room_(room) {}
+  std::span<std::byte> room_;
+};
+
 class VARVE_API Backend {
  public:
   virtual ~Backend() = default;
@@ -80,6 +100,8 @@ class VARVE_API Backend {
   // when either returns, the host may use its side.
   virtual void upload(const void* from, void* to, size_t bytes) = 0;
   virtual void download(const void* from, void* to, size_t bytes) = 0;
+  // With room for so many bytes. By default one that uploads and downloads, and is never under way.
+  virtual std::unique_ptr<Ferry> ferry(size_t bytes);
 
   // Every element of `out` becomes the one at `element` (host memory, of out's dtype).
   virtual void fill(const View& out, const void* element) = 0;

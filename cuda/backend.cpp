@@ -50,6 +50,11 @@ class CudaBackend final : public Backend {
     const cuda::Current current(on_.device);
     on_.download(from, to, bytes);
   }
+  std::unique_ptr<Ferry> ferry(size_t bytes) override {
+    const cuda::Current current(on_.device);
+    if (on_.capture()) throw cuda::CannotRecord();
+    return on_.ferries.take(on_.device, on_.stream, bytes);
+  }
 
   // What is asked for may be done later, from views and numbers that it keeps.
   void fill(const View& out, const void* element) override {

@@ -1,4 +1,4 @@
-// Context: what the drivers of one GPU work with: its stream, memory, pinned buffers and cuBLAS.
+// Context: what the drivers of one GPU work with: its stream, memory, ways to the host, and cuBLAS.
 #pragma once
 
 #include <cstdint>
@@ -7,6 +7,7 @@
 
 #include <varve/cuda/allocator.h>
 #include <varve/cuda/device.h>
+#include <varve/cuda/ferries.h>
 #include <varve/cuda/staging.h>
 
 namespace varve::cuda {
@@ -24,6 +25,7 @@ struct Context {
   Stream stream;
   Allocator allocator;
   Staging staging;
+  Ferries ferries;
 
   std::mutex blas_mutex;  // one thread at a time may use the handle
   cublasHandle_t blas = nullptr;

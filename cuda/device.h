@@ -44,6 +44,7 @@ class Event {
   Event& operator=(const Event&) = delete;
   void record(cudaStream_t stream) const { VARVE_CUDA_CHECK(cudaEventRecord(event_, stream)); }
   void wait() const { VARVE_CUDA_CHECK(cudaEventSynchronize(event_)); }
+  operator cudaEvent_t() const { return event_; }
 
  private:
   cudaEvent_t event_ = nullptr;
