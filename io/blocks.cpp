@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstring>
 
 #include <varve/core/ops/copy.h>
 #include <varve/io/extent.h>
@@ -29,10 +28,9 @@ ValuePtr item_of(const NamedTensor& named, ByView<ValuePtr>& spread) {
   const auto& [name, tensor] = named;
   if (!tensor.defined()) throw Error(fmt::format("save: tensor '{}' is undefined; leave it out", name));
   const Value& v = tensor.value();
-  const bool is_away = tensor.device() != kCpu;
-  if (is_away || !is_nested(v.shape, v.strides)) {
+  if (!is_nested(v.shape, v.strides)) {
     ValuePtr& copy = spread[&v];
-    if (!copy) copy = is_away ? tensor.detach().to(kCpu).value_ptr() : copied(v);
+    if (!copy) copy = copied(v);
     return copy;
   }
   const Strides strides = plain_strides(v.shape, v.strides);
@@ -71,12 +69,13 @@ bool is_spanned(Group group, const Items& items, const Extent& all) {
 
 // The group's tensors in zeroed memory of their own, laid out as they are.
 std::shared_ptr<Storage> staged(Group group, const Items& items, const Extent& all) {
-  Backend& cpu = cpu_backend();
-  auto storage = std::make_shared<Storage>(cpu, static_cast<size_t>(all.bytes()));
-  std::memset(storage->data(), 0, storage->bytes());
+  Backend& on = items[group[0]]->storage->backend();
+  auto storage = std::make_shared<Storage>(on, static_cast<size_t>(all.bytes()));
+  constexpr std::byte kZero{};
+  on.fill(contiguous_view(storage->data(), {DType::u8, {all.bytes()}}), &kZero);
   for (const size_t i : group) {
     const Value& v = *items[i];
-    cpu.copy(v.view(), {storage->data() + v.offset - all.low, v.dtype, v.shape, v.strides});
+    on.copy(v.view(), {storage->data() + v.offset - all.low, v.dtype, v.shape, v.strides});
   }
   return storage;
 }

@@ -12,7 +12,7 @@ namespace varve::io {
 
 struct Block {
   std::shared_ptr<Storage> owner;
-  std::span<const std::byte> bytes;
+  std::span<const std::byte> bytes;  // in the memory of the owner's device
 };
 struct Placement {
   size_t block = 0;
@@ -26,8 +26,7 @@ struct Blocks {
   std::vector<Placement> placements;  // of each tensor
 };
 
-// Dense tensors stay where they are, others are copied. An Error names one that is undefined or not on the
-// CPU.
+// Dense tensors stay where they are, others are copied on their device. An Error names one that is undefined.
 VARVE_API Blocks blocks_of(const NamedTensors& tensors);
 
 }  // namespace varve::io

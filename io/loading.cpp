@@ -79,10 +79,10 @@ void Loading::decode(const Chunk& chunk, std::span<const std::byte> stored, Room
 }
 
 // A bool that is neither would be undefined behaviour in whoever reads it.
-void Loading::finish(const Chunk& chunk, std::span<const std::byte> out, const Done& done) const {
+void Loading::finish(const Chunk& chunk, Room& room, std::span<const std::byte> out, const Done& done) const {
   if (const auto fault = fault_in(index_.storages[chunk.storage], chunk.at, out); !fault.empty())
     damaged(chunk, std::string(fault));
-  done(chunk, out);
+  done(chunk, room, out);
 }
 
 // One read for all; straight into place where that is one chunk, uncoded.
@@ -92,7 +92,7 @@ void Loading::load_run(std::span<const Chunk> run, Room& room, const Place& plac
     const auto out = place(first, room);
     source_.read_at(first.offset, out);
     check(first, out);
-    return finish(first, out, done);
+    return finish(first, room, out, done);
   }
   const auto all = room.stored.take(run.back().end() - first.offset);
   source_.read_at(first.offset, all);
@@ -104,7 +104,7 @@ void Loading::load_run(std::span<const Chunk> run, Room& room, const Place& plac
       decode(chunk, stored, room, out);
     else
       std::copy(stored.begin(), stored.end(), out.begin());
-    finish(chunk, out, done);
+    finish(chunk, room, out, done);
   }
 }
 
@@ -123,29 +123,46 @@ std::vector<std::span<const Loading::Chunk>> Loading::runs_of(const std::vector<
   return runs;
 }
 
-void Loading::load(std::span<const size_t> wanted, const Place& place, const Done& done) const {
+void Loading::load(std::span<const size_t> wanted, Spares<Room>& rooms, const Place& place,
+                   const Done& done) const {
   const std::vector<Chunk> all = chunks(wanted);
   const auto runs = runs_of(all);
-  parallel_in_order(runs.size(), [&](size_t i) { load_run(runs[i], *rooms_.borrow(), place, done); });
+  parallel_in_order(runs.size(), [&](size_t i) { load_run(runs[i], *rooms.borrow(), place, done); });
 }
 
-std::vector<std::shared_ptr<Storage>> Loading::storages(std::span<const size_t> wanted) const {
+std::vector<std::shared_ptr<Storage>> Loading::memory(std::span<const size_t> wanted, Backend& on) const {
   std::vector<std::shared_ptr<Storage>> out(index_.storages.size());
   for (const size_t i : wanted)
-    if (!out[i]) out[i] = std::make_shared<Storage>(cpu_backend(), index_.storages[i].bytes);
-  load(
-      wanted,
-      [&](const Chunk& chunk, Room&) {
-        return std::span(out[chunk.storage]->data() + chunk.at, chunk.bytes);
-      },
-      [](const Chunk&, std::span<const std::byte>) {});
+    if (!out[i]) out[i] = std::make_shared<Storage>(on, index_.storages[i].bytes);
   return out;
+}
+
+void Loading::fill(std::span<const std::shared_ptr<Storage>> storages) const {
+  std::vector<size_t> here, away;
+  for (size_t i = 0; i < storages.size(); ++i)
+    if (storages[i]) (storages[i]->backend().device() == kCpu ? here : away).push_back(i);
+  const auto at = [&](const Chunk& chunk) { return storages[chunk.storage]->data() + chunk.at; };
+  load(
+      here, rooms_, [&](const Chunk& chunk, Room&) { return std::span(at(chunk), chunk.bytes); },
+      [](const Chunk&, Room&, std::span<const std::byte>) {});
+  if (away.empty()) return;
+  Spares<Room> rooms;  // gone at the end, so that what is asked of the device next comes after
+  load(
+      away, rooms,
+      [&](const Chunk& chunk, Room& room) {
+        return room.ferries.room(storages[chunk.storage]->backend(), chunk.bytes);
+      },
+      [&](const Chunk& chunk, Room& room, std::span<const std::byte> bytes) {
+        room.ferries.upload(bytes, at(chunk));
+      });
 }
 
 void Loading::each_chunk(std::span<const size_t> wanted, const TakeChunk& take) const {
   load(
-      wanted, [](const Chunk& chunk, Room& room) { return room.plain.take(chunk.bytes); },
-      [&](const Chunk& chunk, std::span<const std::byte> bytes) { take(chunk.storage, chunk.at, bytes); });
+      wanted, rooms_, [](const Chunk& chunk, Room& room) { return room.plain.take(chunk.bytes); },
+      [&](const Chunk& chunk, Room&, std::span<const std::byte> bytes) {
+        take(chunk.storage, chunk.at, bytes);
+      });
 }
 
 void Loading::check_padding(uint64_t index_offset) const {

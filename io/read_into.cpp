@@ -1,4 +1,5 @@
 // From a file straight into tensors: once to verify, once to copy, so that damage leaves them as they were.
+// What is for another device is read once, into memory of its own there, and copied when all of it is right.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -99,23 +100,43 @@ Ways ways_of(const std::vector<Copy>& copies) {
   return out;
 }
 
+// Copies to a device, from storages of its own.
+struct Away {
+  std::vector<Copy> copies;
+  std::vector<std::shared_ptr<Storage>> storages;
+
+  // In the host's memory where the device has not enough for both.
+  void load(const Loading& loading, Backend& on) {
+    std::vector<size_t> wanted;
+    for (const Copy& c : copies) wanted.push_back(c.from->storage);
+    try {
+      storages = loading.memory(wanted, on);
+    } catch (const Error&) {
+      storages = loading.memory(wanted, cpu_backend());
+    }
+    loading.fill(storages);
+  }
+};
+
 }  // namespace
 
 void Reader::read_into(const NamedTensors& targets) const {
   Trace::forbid_reading("load");
   std::vector<Copy> copies;
   std::vector<size_t> wanted;
-  std::vector<std::pair<Tensor, Tensor>> away;  // targets on another device, and what is read in their stead
+  std::map<Backend*, Away> away;
   for (const auto& [name, tensor] : targets) {
     const TensorEntry& from = entry(name);
     if (from.shape != tensor.shape())
       throw ShapeError(fmt::format("load: tensor '{}' in {} has shape {}; required is {}", name,
                                    source_->name(), to_string(from.shape), to_string(tensor.shape())));
     require_writable(name, tensor);
-    Tensor to = tensor.detach();
-    if (to.device() != kCpu) to = away.emplace_back(to, Tensor(make_value(cpu_backend(), to.spec()))).second;
-    copies.push_back({&from, to});
-    wanted.push_back(from.storage);
+    if (tensor.device() == kCpu) {
+      copies.push_back({&from, tensor.detach()});
+      wanted.push_back(from.storage);
+    } else {
+      away[&tensor.value().storage->backend()].copies.push_back({&from, tensor.detach()});
+    }
   }
   const Loading loading(*source_, *index_);
   const Ways ways = ways_of(copies);
@@ -124,13 +145,15 @@ void Reader::read_into(const NamedTensors& targets) const {
   for (const Copy& c : ways.whole) kept.push_back(c.from->storage);
   loading.verify(wanted);
   const auto storages = loading.storages(kept);
+  for (auto& [on, there] : away) there.load(loading, *on);
   // From here on only a source that fails to be read again can do harm.
   loading.each_chunk(cut, [&](size_t storage, uint64_t at, std::span<const std::byte> chunk) {
     for (const Pieces& p : ways.pieces.at(storage)) copy_part(p, at, chunk);
   });
   for (const Copy& c : ways.whole)
     cpu_backend().copy(tensor_of(*c.from, storages[c.from->storage]).view(), c.to.view());
-  for (const auto& [to, from] : away) to.assign(from);
+  for (const auto& [on, there] : away)
+    for (const Copy& c : there.copies) c.to.assign(tensor_of(*c.from, there.storages[c.from->storage]));
   for (const Copy& c : copies) c.to.value().storage->bump_version();
 }
 

@@ -63,7 +63,8 @@ class VARVE_API Reader {
   Container map() const;
   // Fills each of `targets` with the tensor of its name and shape, converted where the dtypes differ, keeping
   // no more than a chunk for each thread, or three of a coded one, of what lies dense in the file, in any
-  // order of its axes. All is verified before the first is written to.
+  // order of its axes. What is for a device is kept there until all is verified; then the first is written
+  // to.
   void read_into(const NamedTensors& targets) const;
 
  private:

@@ -5,7 +5,8 @@
 
 namespace varve::io {
 
-// What several tensors share is copied once, and what none shows is zeros between strided ones.
+// What several tensors share is copied once, and what none shows is zeros between strided ones. On a device
+// they are copied once all that was asked of it before is done; this does not wait for it.
 VARVE_API NamedTensors snapshot(const NamedTensors& tensors);
 
 }  // namespace varve::io

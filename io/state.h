@@ -35,8 +35,9 @@ VARVE_API NamedTensors load(const std::string& path);
 VARVE_API NamedTensors load(const std::string& path, std::span<const std::string> names);
 
 // Fills `target` from a file without keeping more than a chunk of it for each thread, or three where a codec
-// made it (of tensors stored with gaps or backwards: their storage; of two that become one: both). The file
-// is verified first, so that nothing is written when it is damaged or, if strict, differs.
+// made it (of tensors stored with gaps or backwards: their storage; of two that become one: both), and, of
+// what lies on a device, all in that device's memory. The file is verified first, so that nothing is written
+// when it is damaged or, if strict, differs.
 VARVE_API LoadReport load_into(const NamedTensors& target, const std::string& path,
                                const LoadOptions& options = {});
 template <class M>

@@ -1,8 +1,10 @@
 // Writes a container front to back: header, storages, index, footer. Chunks are coded and summed by all
-// threads, a window of them at a time, and leave in order.
+// threads, a window of them at a time, and leave in order; those on a device are brought while the window
+// before is written.
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <unordered_set>
 
 #include <varve/core/cpu/threads.h>
@@ -11,6 +13,7 @@
 #include <varve/io/bytes.h>
 #include <varve/io/chunk_coder.h>
 #include <varve/io/durable.h>
+#include <varve/io/ferries.h>
 #include <varve/io/index.h>
 #include <varve/io/spares.h>
 
@@ -110,6 +113,7 @@ struct Pending {
   size_t storage = 0;
   uint64_t at = 0;  // in its storage
   std::span<const std::byte> plain;
+  Backend* away = nullptr;  // where it is on a device
   ChunkRecord record{};
 };
 
@@ -117,8 +121,10 @@ std::vector<Pending> pending(const std::vector<Block>& blocks) {
   std::vector<Pending> out;
   for (size_t i = 0; i < blocks.size(); ++i) {
     const auto bytes = blocks[i].bytes;
+    Backend& on = blocks[i].owner->backend();
     for (size_t at = 0; at < bytes.size(); at += kChunkBytes)
-      out.push_back({i, at, bytes.subspan(at, std::min<size_t>(kChunkBytes, bytes.size() - at))});
+      out.push_back({i, at, bytes.subspan(at, std::min<size_t>(kChunkBytes, bytes.size() - at)),
+                     on.device() == kCpu ? nullptr : &on});
   }
   return out;
 }
@@ -167,6 +173,22 @@ void prepare(Pending& p, const Index& index, Spares<ChunkCoder>& coders, Bytes& 
   p.record.stored_checksum = checksum(coded);
 }
 
+// Chunks that are prepared together; of those on a device, a copy in the host's memory.
+struct Window {
+  std::span<Pending> chunks;
+  Ferries ferries;
+
+  // Takes the first of `left`, in `tasks`; what is on a device is there once the ferries have been waited
+  // for.
+  void begin(std::span<Pending>& left, size_t tasks) {
+    chunks = left.first(window_of(left, tasks));
+    left = left.subspan(chunks.size());
+    ferries.restart();
+    for (Pending& p : chunks)
+      if (p.away) p.plain = ferries.download(*p.away, p.plain);
+  }
+};
+
 void write_storages(Output& out, Content& content) {
   Index& index = content.index;
   index.chunks.clear();  // this may be another try
@@ -174,10 +196,16 @@ void write_storages(Output& out, Content& content) {
   std::vector<Pending> all = pending(content.blocks);
   Spares<ChunkCoder> coders;
   std::vector<Bytes> coded;  // of the chunks of a window
-  const size_t most = 4 * static_cast<size_t>(threads());
-  for (std::span<Pending> left(all); !left.empty();) {
-    const std::span<Pending> now = left.first(window_of(left, most));
-    left = left.subspan(now.size());
+  // Of memory that devices reach a program has little.
+  const bool any_away = std::any_of(all.begin(), all.end(), [](const Pending& p) { return p.away; });
+  const size_t most = (any_away ? 1 : 4) * static_cast<size_t>(threads());
+  std::array<Window, 2> windows;
+  std::span<Pending> left(all);
+  windows[0].begin(left, most);
+  for (size_t turn = 0; !windows[turn].chunks.empty(); turn ^= 1) {
+    windows[turn].ferries.wait();
+    windows[turn ^ 1].begin(left, most);
+    const std::span<Pending> now = windows[turn].chunks;
     coded.resize(std::max(coded.size(), now.size()));
     const std::vector<std::span<Pending>> tasks = tasks_of(now, most);
     cpu::parallel(static_cast<int64_t>(tasks.size()), [&](int64_t task) {

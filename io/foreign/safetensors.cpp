@@ -234,7 +234,7 @@ std::vector<Piece> pieces_of(const Container& container) {
   std::vector<Piece> pieces;
   for (const auto& [name, tensor] : container.tensors) {
     const NoGrad guard;
-    const Tensor plain = contiguous(tensor.detach());
+    const Tensor plain = contiguous(tensor.detach().to(kCpu));
     Piece piece = piece_of(name, element_of(tensor.dtype()), tensor.shape());
     piece.storage = plain.value().storage;
     piece.bytes = {plain.view().as<const std::byte>(), plain.spec().bytes()};
