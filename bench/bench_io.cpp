@@ -1,10 +1,12 @@
 // Saving and loading: each case in turn with its ceiling, round after round, and the medians of both.
 //
 //   bench_io [--rounds N] [--threads N] [--dir FOLDER] [--large] [--filter TEXT]
+//   bench_io --device cuda      tensors that lie there, beside copies between it and pinned memory
 //   bench_io --serve       reads the names of cases on stdin, answers with the seconds each took: what peers
 //   are interleaved with
 //
-// "many" is 5,000 tensors of 64 f32, "big" 64 of 1024x1024. No case syncs to the disk but save_durable/*.
+// "many" is 5,000 tensors of 64 f32, "big" 64 of 1024x1024 (on a device: of 2048x2048). No case syncs to the
+// disk but save_durable/*.
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
@@ -62,10 +64,16 @@ Tensors copied(const NamedTensors& state) {
 
 class Bench {
  public:
-  explicit Bench(std::filesystem::path folder) : folder_(std::move(folder)) {
+  Bench(std::filesystem::path folder, Device device) : folder_(std::move(folder)) {
+    if (device != kCpu) {
+      const OnDevice on(device);
+      add_device("big", random_tensors(64, {2048, 2048}));
+      add_device("many", random_tensors(5000, {64}));
+      return;
+    }
     add_states("big", random_tensors(64, {1024, 1024}));
     add_states("many", random_tensors(5000, {64}));
-    add_async();
+    add_async("big", random_tensors(64, {1024, 1024}));
     for (const DType dtype : {DType::f32, DType::bf16}) add_codecs(dtype);
   }
   void add_large();
@@ -76,7 +84,8 @@ class Bench {
   std::string path(const std::string& name) const { return (folder_ / name).string(); }
   static io::Container container(const NamedTensors& state) { return {"state_dict", {}, state, {}, {}}; }
   void add_states(const std::string& size, const NamedTensors& state);
-  void add_async();
+  void add_async(const std::string& size, const NamedTensors& state);
+  void add_device(const std::string& size, const NamedTensors& state);
   void add_codecs(DType dtype);
   void write_plainly(const std::string& file, const NamedTensors& state, bool synced) const;
 
@@ -138,18 +147,65 @@ void Bench::add_states(const std::string& size, const NamedTensors& state) {
 }
 
 // The step that saves: how long it is held up, against a copy of the state.
-void Bench::add_async() {
+void Bench::add_async(const std::string& size, const NamedTensors& state) {
   const auto checkpoint = std::make_shared<Checkpoint>();
-  checkpoint->model = random_tensors(64, {1024, 1024});
-  std::filesystem::create_directories(folder_ / "checkpoints");
+  checkpoint->model = state;
+  const std::string folder = path(size + "_checkpoints");
   const auto saver = std::make_shared<CheckpointDirectory>(
-      path("checkpoints"), CheckpointDirectoryOptions{.keep_last = 1, .files = &unsynced_});
+      folder, CheckpointDirectoryOptions{.keep_last = 1, .files = &unsynced_});
   const auto run = [=] {
     const double taken = seconds([&] { saver->save_async(*checkpoint); });
     saver->wait();
     return taken;
   };
-  cases_.add({"save_async/big", bytes_of(checkpoint->model), run, "copy/big"});
+  cases_.add({"save_async/" + size, bytes_of(state), run, "copy/" + size});
+}
+
+// What a device's tensors take on their way, beside as many bytes from and to memory that it reaches by
+// itself.
+void Bench::add_device(const std::string& size, const NamedTensors& state) {
+  const double bytes = bytes_of(state);
+  const auto file = path(size + ".varve");
+  io::write(file, container(state), {}, unsynced_);
+  const auto add = [&, mark = zeros({})](const std::string& what, std::function<void()> f,
+                                         const std::string& ceiling = "") {
+    const auto run = [=] {
+      mark.item();  // nothing of the device is left to do, neither now nor when the time is taken
+      return seconds([&] { f(), mark.item(); });
+    };
+    cases_.add({what + "/" + size, bytes, run, ceiling.empty() ? "" : ceiling + "/" + size});
+  };
+  NamedTensors target, here;
+  for (const auto& [name, tensor] : state) target.add(name, clone(tensor)), here.add(name, tensor.to(kCpu));
+  add(
+      "load_into", [=] { load_into(target, file); }, "pinned_to_device");
+  add(
+      "save", [=, this] { io::write(path(size + "_saved.varve"), container(state), {}, unsynced_); },
+      "write");
+  add(
+      "save_nowhere",
+      [=] {
+        Nowhere out;
+        io::write(out, container(state));
+      },
+      "device_to_pinned");
+  add("write", [=, this] { write_plainly(size + ".bytes", here, false); });
+  // One large piece of pinned memory, again and again.
+  Backend& on = state[0].tensor.value().storage->backend();
+  const size_t piece = std::min(static_cast<size_t>(bytes), size_t{256} << 20);
+  const auto times = static_cast<size_t>(bytes) / piece;
+  const std::shared_ptr<Ferry> ferry = on.ferry(piece);
+  const auto there = std::make_shared<Storage>(on, piece);
+  add("pinned_to_device", [=] {
+    for (size_t i = 0; i < times; ++i) ferry->upload(ferry->room().data(), there->data(), piece);
+    ferry->wait();
+  });
+  add("device_to_pinned", [=] {
+    for (size_t i = 0; i < times; ++i) ferry->download(there->data(), ferry->room().data(), piece);
+    ferry->wait();
+  });
+  add_async(size, state);
+  add("copy", [=] { copied(state); });
 }
 
 // Weights that were trained: random ones code differently. A few steps of Adam on targets a random network
@@ -222,7 +278,7 @@ int main(int argc, char** argv) try {
   CLI11_PARSE(app, argc, argv);
   if (options.threads) set_threads(options.threads);
   std::filesystem::create_directories(folder);
-  Bench bench(folder);
+  Bench bench(folder, device_named(options.device));
   if (large) bench.add_large();
   bench.cases().run(options);
   return 0;
