@@ -1,8 +1,8 @@
-// Every call to CUDA and cuBLAS is checked. What fails is an Error that names the call and, since the device
-// runs behind, the kernel family that this thread started last.
+// Every call to CUDA and cuBLASLt is checked. What fails is an Error that names the call and, since the
+// device runs behind, the kernel family that this thread started last.
 #pragma once
 
-#include <cublas_v2.h>
+#include <cublasLt.h>
 #include <cuda_runtime_api.h>
 
 namespace varve::cuda {

@@ -1,4 +1,4 @@
-// Context: what the drivers of one GPU work with: its stream, memory, ways to the host, and cuBLAS.
+// Context: what the drivers of one GPU work with: its stream, memory, ways to the host, and products.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +8,7 @@
 #include <varve/cuda/allocator.h>
 #include <varve/cuda/device.h>
 #include <varve/cuda/ferries.h>
+#include <varve/cuda/product_plans.h>
 #include <varve/cuda/staging.h>
 
 namespace varve::cuda {
@@ -27,8 +28,8 @@ struct Context {
   Staging staging;
   Ferries ferries;
 
-  std::mutex blas_mutex;  // one thread at a time may use the handle
-  cublasHandle_t blas = nullptr;
+  std::mutex products_mutex;  // one thread at a time may use them
+  ProductPlans products;
 
   std::mutex verdicts_mutex;
   std::vector<Verdicts*> verdicts;  // of the recordings that live

@@ -25,7 +25,7 @@ void fail(cudaError_t code, const char* call) {
 }
 
 void fail(cublasStatus_t code, const char* call) {
-  throw Error(fmt::format("cublas: {}: {}{}", call, cublasGetStatusString(code), after_what()));
+  throw Error(fmt::format("cublasLt: {}: {}{}", call, cublasLtGetStatusString(code), after_what()));
 }
 
 int device_count() {
