@@ -16,6 +16,7 @@
 #include <varve/core/ops/rows.h>
 #include <varve/core/ops/views.h>
 #include <varve/core/plan.h>
+#include <varve/core/precision.h>
 #include <varve/core/record.h>
 #include <varve/data/idx.h>
 #include <varve/data/loader.h>

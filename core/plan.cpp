@@ -8,12 +8,13 @@
 
 #include <varve/core/ops/copy.h>
 #include <varve/core/plan_builder.h>
+#include <varve/core/precision.h>
 #include <varve/core/record.h>
 
 namespace varve {
 
 Plan::Plan(const std::function<Tensors(const Tensors&)>& f, std::span<const Tensor> inputs)
-    : grad_enabled_(grad_enabled()) {
+    : grad_enabled_(grad_enabled()), tf32_allowed_(tf32_allowed()) {
   Tensors own = as_trace_inputs(inputs);
   for (size_t i = 0; i < inputs.size(); ++i) {
     inputs_.emplace_back(inputs[i]);
@@ -63,7 +64,8 @@ bool Plan::InputKind::is_of(const Tensor& t) const {
 }
 
 bool Plan::fits(std::span<const Tensor> inputs) const {
-  if (inputs.size() != inputs_.size() || grad_enabled_ != grad_enabled()) return false;
+  if (inputs.size() != inputs_.size() || grad_enabled_ != grad_enabled() || tf32_allowed_ != tf32_allowed())
+    return false;
   for (size_t i = 0; i < inputs.size(); ++i)
     if (!inputs_[i].is_of(inputs[i]) || sharing_of(inputs, i) != sharing_[i]) return false;
   for (const LeafGrad& g : leaf_grads_)
@@ -84,6 +86,7 @@ Plan::Frame::Frame(const Plan& plan) : plan_(&plan), views_(plan.views_) {
 }
 
 void Plan::Frame::run() const {
+  const AllowTf32 as_traced(plan_->tf32_allowed_);
   for (const Group& g : plan_->groups_) {
     const Call& c = plan_->calls_[g.first];
     if (g.parts > 1)

@@ -22,7 +22,7 @@ class VARVE_API Plan {
   Plan(const std::function<Tensors(const Tensors&)>& f, std::span<const Tensor> inputs);
 
   // Whether a replay would do what f does now: inputs alike, sharing memory as they did with what is written,
-  // modes unchanged, gradients where they were.
+  // modes and precision unchanged, gradients where they were.
   bool fits(std::span<const Tensor> inputs) const;
   // Replays on inputs that fit. The outputs are the same tensors each time, overwritten by the next replay.
   const Tensors& run(std::span<const Tensor> inputs);
@@ -106,7 +106,7 @@ class VARVE_API Plan {
   friend class Inference;
 
   Graph graph_;
-  bool grad_enabled_;
+  bool grad_enabled_, tf32_allowed_;
   std::vector<InputKind> inputs_;
   std::vector<Sharing> sharing_;  // of the traced inputs
   std::vector<std::pair<std::shared_ptr<const bool>, bool>> guards_;

@@ -1,6 +1,7 @@
 // Matrix products: small ones by kernels of ours, the others by cuBLASLt.
 #include <algorithm>
 
+#include <varve/core/precision.h>
 #include <varve/cuda/drivers.h>
 #include <varve/cuda/small_product.h>
 
@@ -13,7 +14,7 @@ void drive_matmul(Context& on, const View& a, const View& b, const View& out) {
     return drive_fill(on, out, &zero);
   }
   if (const auto small = SmallProduct::of(on, a, b, out)) return small->start(on);
-  const Products products(a, b, out, false);
+  const Products products(a, b, out, tf32_allowed());
   const std::lock_guard lock(on.products_mutex);
   size_t bytes = 0;
   products.each([&](const Product& p) { bytes = std::max(bytes, on.products.of(p.shape).workspace); });

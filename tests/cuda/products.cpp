@@ -1,7 +1,8 @@
-// Products too large for our own kernels, or in other dtypes: of every layout and place, many at once, and
-// recorded, on the GPU, against the CPU's.
+// Products too large for our own kernels, or in other dtypes: of every layout and place, many at once,
+// recorded, and in TF32, on the GPU, against the CPU's.
 #include <thread>
 
+#include <varve/core/precision.h>
 #include <varve/varve.h>
 #include "tests/core/parity.h"
 #include "tests/cuda/gpu.h"
@@ -162,4 +163,26 @@ TEST_CASE(
     REQUIRE(fast.plans().size() == 1);
     CHECK(fast.plans()[0]->is_recorded());
   }
+}
+
+TEST_CASE("TF32 changes products of f32 a little where it is allowed, and nothing after, on the GPU") {
+  if (!gpu()) return;
+  const OnDevice on(kCuda);
+  manual_seed(41);
+  const Tensor a = randn({1024, 1024}), b = randn({1024, 1024}), exact = matmul(a, b);
+  const Tensor wide_a = cast(a, DType::f64), wide = matmul(wide_a, wide_a);
+  const double size = largest(exact);
+  auto fast = compile([](const Tensor& x, const Tensor& y) { return matmul(x, y); });
+  CHECK(identical(fast(a, b), exact));
+  {
+    const AllowTf32 allowed;
+    const Tensor rounded = matmul(a, b);
+    CHECK(largest(rounded - exact) < 1e-3 * size);
+    CHECK(!identical(rounded, exact));  // fails where NVIDIA_TF32_OVERRIDE=0
+    for (int run = 0; run < 3; ++run) CHECK(identical(fast(a, b), rounded));
+    CHECK(identical(matmul(wide_a, wide_a), wide));
+  }
+  CHECK(identical(matmul(a, b), exact));
+  for (int run = 0; run < 3; ++run) CHECK(identical(fast(a, b), exact));
+  CHECK(fast.plans().size() == 2);
 }
