@@ -35,17 +35,20 @@ void add(bench::Cases& cases, const std::string& name, double amount, int times,
              ceiling});
 }
 
-void add_products(bench::Cases& cases, DType dtype) {
-  for (const int64_t n : {256, 512, 1024, 2048, 4096, 8192}) {
-    if (n == 8192 && dtype == DType::f64) continue;
-    const Tensor a = randn({n, n}, dtype), b = randn({n, n}, dtype), c = zeros({n, n}, dtype);
-    const double work = 2.0 * static_cast<double>(n) * static_cast<double>(n) * static_cast<double>(n);
-    const int times = static_cast<int>(std::clamp(2e11 / work, 1.0, 200.0));
-    add(cases, fmt::format("gemm/{}/{}", name_of(dtype), n), work, times, [=] {
-      const View in[] = {a.view(), b.view()}, out[] = {c.view()};
-      Matmul{}.run(a.value().storage->backend(), in, out, {});
-    });
-  }
+void add_product(bench::Cases& cases, const std::string& name, int64_t m, int64_t n, DType dtype, bool tf32) {
+  const Tensor a = randn({m, n}, dtype), b = randn({n, n}, dtype), c = zeros({m, n}, dtype);
+  const double work = 2.0 * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(n);
+  const int times = static_cast<int>(std::clamp(2e11 / work, 1.0, 200.0));
+  add(cases, fmt::format("{}/{}/{}", name, tf32 ? "tf32" : name_of(dtype), n), work, times, [=] {
+    const AllowTf32 mode(tf32);
+    const View in[] = {a.view(), b.view()}, out[] = {c.view()};
+    Matmul{}.run(a.value().storage->backend(), in, out, {});
+  });
+}
+
+void add_products(bench::Cases& cases, DType dtype, bool tf32 = false) {
+  for (const int64_t n : {256, 512, 1024, 2048, 4096, 8192})
+    if (n < 8192 || dtype != DType::f64) add_product(cases, "gemm", n, n, dtype, tf32);
 }
 
 // Each beside a copy that moves as many bytes.
@@ -96,6 +99,12 @@ int main(int argc, char** argv) try {
   bench::Cases cases("G/s");
   add_products(cases, DType::f32);
   add_products(cases, DType::f64);
+  if (device != kCpu) {
+    add_products(cases, DType::bf16);
+    add_products(cases, DType::f16);
+    add_products(cases, DType::f32, true);
+    for (const DType dtype : {DType::f32, DType::bf16}) add_product(cases, "row", 1, 8192, dtype, false);
+  }
   add_memory(cases, device == kCpu ? int64_t{1} << 22 : int64_t{1} << 26);
   cases.run(options);
   return 0;

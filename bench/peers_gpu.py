@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Training steps, or products and Adam, on a GPU beside PyTorch: eager, and a step captured in a CUDA graph; true f32.
+"""Training steps, or products, on a GPU beside PyTorch: eager, and a step captured in a CUDA graph; true f32 but for tf32.
 
 Usage: peers_gpu.py BENCH_TRAIN|BENCH_DEVICE [--rounds N] [--filter TEXT] [--out FOLDER]
 """
@@ -10,8 +10,10 @@ from peers import lazily, main, seconds
 
 IMAGES = 60_000
 NETS = {"784-256-10": ((784, 256, 10), 64, 190), "784-512-256-10": ((784, 512, 256, 10), 256, 25)}  # sizes, batch, steps
-KINDS = {"f32": torch.float32, "f64": torch.float64}
+KINDS = {"f32": torch.float32, "f64": torch.float64, "bf16": torch.bfloat16, "f16": torch.float16, "tf32": torch.float32}
 torch.backends.cuda.matmul.allow_tf32 = False
+torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False  # halves are summed in f32
+torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction = False
 CUDA = torch.device("cuda")
 
 
@@ -59,11 +61,18 @@ def training(sizes, batch, steps, captured):
     return lambda: timed(one, steps)
 
 
-def product(dtype, n):
-    a, b = torch.randn(n, n, dtype=dtype, device=CUDA), torch.randn(n, n, dtype=dtype, device=CUDA)
+def product(kind, rows, n):
+    a, b = (torch.randn(size, n, dtype=KINDS[kind], device=CUDA) for size in (rows, n))
     out = torch.empty_like(a)
-    times = int(min(max(2e11 / (2 * n**3), 1), 200))
-    return lambda: timed(lambda _: torch.mm(a, b, out=out), times)
+    times = int(min(max(2e11 / (2 * rows * n**2), 1), 200))
+
+    def run():
+        torch.backends.cuda.matmul.allow_tf32 = kind == "tf32"
+        taken = timed(lambda _: torch.mm(a, b, out=out), times)
+        torch.backends.cuda.matmul.allow_tf32 = False
+        return taken
+
+    return run
 
 
 def peers(ours):
@@ -73,9 +82,10 @@ def peers(ours):
         yield f"{net}/eager", "PyTorch eager", eager, None
         yield f"{net}/compiled", "PyTorch eager", eager, least[0]
         yield f"{net}/compiled", "PyTorch CUDA graph", graph, least[1]
-    for kind, dtype in KINDS.items():
+    for kind in KINDS:
         for n in (256, 512, 1024, 2048, 4096, 8192):
-            yield f"gemm/{kind}/{n}", "PyTorch", lazily(lambda d=dtype, n=n: product(d, n)), None
+            yield f"gemm/{kind}/{n}", "PyTorch", lazily(lambda k=kind, n=n: product(k, n, n)), None
+        yield f"row/{kind}/8192", "PyTorch", lazily(lambda k=kind: product(k, 1, 8192)), None
 
 
 if __name__ == "__main__":
