@@ -184,7 +184,13 @@ struct AdamRates {
   }
 };
 
-using Parts = List<DivideBy, AdamRates>;
+// What a conversion is, between dtypes of one compute type.
+struct Itself {
+  static constexpr About kAbout{.name = "itself", .domain = Domain::numeric};
+  static VARVE_HD auto value(auto x) { return x; }
+};
+
+using Parts = List<DivideBy, AdamRates, Itself>;
 
 // ---- the table every backend fills ----
 

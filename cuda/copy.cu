@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include <varve/core/pointwise_kernels.h>
 #include <varve/cuda/drivers.h>
 #include <varve/cuda/elements.cuh>
 #include <varve/cuda/launch.cuh>
@@ -138,6 +139,8 @@ void drive_copy(Context& on, const View& in, const View& out) {
     with_bits(wide ? Space::kWide : size_of(in.dtype), [&]<class Bits>() {
       if (!start_transpose<Bits>(on, space)) start(on, space.total, copy_bits<Bits>, space);
     });
+  } else if (is_floating(in.dtype) && compute_of(in.dtype) == compute_of(out.dtype)) {
+    drive_pointwise(on, pointwise::id_of<pointwise::Itself>, nullptr, Views(&in, 1), Views(&out, 1));
   } else {
     with_compute(compute_of(in.dtype), [&]<class C>() { start(on, space.total, convert<C>, space); });
   }

@@ -1,4 +1,6 @@
-// Pointwise functions: rows of f32 by fours where they lie so, else element by element.
+// Pointwise functions: rows of f32 and of halves by fours where they lie so, else element by element.
+#include <algorithm>
+
 #include <varve/core/error.h>
 #include <varve/cuda/drivers.h>
 #include <varve/cuda/pointwise.h>
@@ -10,6 +12,7 @@ const PointwiseTable& table() {
   static const PointwiseTable instance = [] {
     PointwiseTable t;
     fill_pointwise_f32(t);
+    fill_pointwise_halves(t);
     fill_pointwise_f64(t);
     fill_pointwise_integers(t);
     return t;
@@ -17,24 +20,29 @@ const PointwiseTable& table() {
   return instance;
 }
 
-// Whether the operands are rows of f32, and how; inputs may be one number on each row.
+// Whether the operands are rows, and how; inputs may be one number on each row.
 bool are_rows(const Space& space, int ins, RowForm& form) {
   if (space.rank > 2 || (space.rank == 2 && (space.size[1] % 4 != 0 || space.total > INT32_MAX)))
     return false;
   form.quads = space.rank == 2 ? static_cast<uint32_t>(space.size[1] / 4) : 0;
   for (int k = 0; k < space.operands; ++k) {
     const Operand& o = space.operand[k];
+    const bool fits = o.dtype == DType::f32 || is_half(o.dtype);
     if (k < ins && space.rank > 0 && space.inner_stride(k) == 0) {
-      if (o.dtype != DType::f32 && o.dtype != DType::f64) return false;
+      if (!fits && o.dtype != DType::f64) return false;
       form.numbers |= 1u << k;
-      if (o.dtype == DType::f64) form.wide |= 1u << k;
       continue;
     }
     const bool dense = space.rank == 0 || space.inner_stride(k) == 1;
-    if (o.dtype != DType::f32 || !dense || reinterpret_cast<uintptr_t>(o.data) % 16 != 0) return false;
+    if (!fits || !dense || reinterpret_cast<uintptr_t>(o.data) % (4 * size_of(o.dtype)) != 0) return false;
     if (space.rank == 2 && o.strides[0] % 4 != 0) return false;
   }
   return true;
+}
+
+bool has_halves(const Space& space) {
+  return std::any_of(space.operand, space.operand + space.operands,
+                     [](const Operand& o) { return is_half(o.dtype); });
 }
 
 }  // namespace
@@ -46,7 +54,7 @@ void drive_pointwise(Context& on, pointwise::Id fn, const double* constants, Vie
   const auto function = static_cast<size_t>(fn);
   RowForm form;
   if (c == Compute::f32 && are_rows(space, static_cast<int>(in.size()), form))
-    return table().rows[function](on, space, constants, form);
+    return (has_halves(space) ? table().halves : table().rows)[function](on, space, constants, form);
   const auto start = table().any[function][static_cast<size_t>(c)];
   if (!start) throw Error("cuda: a pointwise function was called for a dtype that it is not for");
   start(on, space, constants);

@@ -60,80 +60,118 @@ __global__ void __launch_bounds__(kThreads)
   });
 }
 
-// The number at an element of f32, or of f64 where `wide`, not yet converted: so that many can be on their
+// Elements of f32, or where kHalves of f16 and bf16, too, not yet converted: so that many can be on their
 // way.
-__device__ inline uint64_t number_bits(const Operand& o, int64_t at, bool wide) {
-  return wide ? element<uint64_t>(o, at) : element<uint32_t>(o, at);
-}
-__device__ inline float number_of(uint64_t bits, bool wide) {
-  return wide ? static_cast<float>(__longlong_as_double(static_cast<int64_t>(bits)))
-              : __uint_as_float(static_cast<uint32_t>(bits));
-}
+template <bool kHalves>
+struct Four {
+  static constexpr bool is_half(DType dtype) { return kHalves && dtype != DType::f32; }
+  uint4 bits;
 
-// Rows of f32, four elements at a time; what is a number on each row is one of f32 or f64.
-template <class F>
+  __device__ void load(const Operand& o, int64_t at) {
+    if (is_half(o.dtype)) {
+      const uint2 two = reinterpret_cast<const uint2&>(element<uint16_t>(o, at));
+      bits = make_uint4(two.x & 0xffff, two.x >> 16, two.y & 0xffff, two.y >> 16);
+    } else {
+      bits = reinterpret_cast<const uint4&>(element<float>(o, at));
+    }
+  }
+  // One number, of f64 as it may be, in the first two.
+  __device__ void load_number(const Operand& o, int64_t at) {
+    if (o.dtype == DType::f64)
+      reinterpret_cast<uint2&>(bits) = reinterpret_cast<const uint2&>(element<double>(o, at));
+    else
+      bits.x = is_half(o.dtype) ? element<uint16_t>(o, at) : element<uint32_t>(o, at);
+  }
+  static __device__ float value(uint32_t word, DType dtype) {
+    if (!is_half(dtype)) return __uint_as_float(word);
+    if (dtype == DType::bf16) return __uint_as_float(word << 16);
+    return __half2float(__ushort_as_half(static_cast<uint16_t>(word)));
+  }
+  __device__ float number(DType dtype) const {
+    if (dtype != DType::f64) return value(bits.x, dtype);
+    return static_cast<float>(__hiloint2double(static_cast<int>(bits.y), static_cast<int>(bits.x)));
+  }
+  static __device__ uint32_t word(float x, DType dtype) {
+    if (!is_half(dtype)) return __float_as_uint(x);
+    return dtype == DType::bf16 ? bfloat16_bits(x) : half_bits(x);
+  }
+  __device__ void store(const Operand& o, int64_t at) const {
+    if (is_half(o.dtype))
+      reinterpret_cast<uint2&>(element<uint16_t>(o, at)) =
+          make_uint2(bits.x | bits.y << 16, bits.z | bits.w << 16);
+    else
+      reinterpret_cast<uint4&>(element<float>(o, at)) = bits;
+  }
+};
+
+// Rows of such elements, four at a time; what is a number on each row may be one of f64.
+template <class F, bool kHalves>
 __global__ void __launch_bounds__(kThreads)
     pointwise_rows(const __grid_constant__ Space space, const __grid_constant__ Constants constants,
                    RowForm form) {
   take_turn();
   using Fn = Function<F, float>;
+  using Some = Four<kHalves>;
   const F f = pointwise::with_constants<F>(constants.values);
+  const auto dtype = [&](int k) { return space.operand[k].dtype; };
   const auto is_number = [&](int k) { return (form.numbers >> k & 1u) != 0; };
-  const auto is_wide = [&](int k) { return (form.wide >> k & 1u) != 0; };
   const int64_t quads = space.total / 4;
   for_each_index(quads, [&](int64_t i) {
     const uint32_t row = form.quads ? static_cast<uint32_t>(i) / form.quads : 0;
     const int64_t column = 4 * (i - int64_t{row} * form.quads);
     const auto at = [&](int k) { return row * space.operand[k].strides[0]; };
-    float4 in[Fn::kIn], out[Fn::kOut];
-    uint64_t bits[Fn::kIn];
+    Some in[Fn::kIn], out[Fn::kOut];
 #pragma unroll
     for (int k = 0; k < Fn::kIn; ++k)
       if (is_number(k))
-        bits[k] = number_bits(space.operand[k], at(k), is_wide(k));
+        in[k].load_number(space.operand[k], at(k));
       else
-        in[k] = reinterpret_cast<const float4&>(element<float>(space.operand[k], at(k) + column));
+        in[k].load(space.operand[k], at(k) + column);
+    float number[Fn::kIn];
 #pragma unroll
-    for (int k = 0; k < Fn::kIn; ++k)
-      if (is_number(k)) {
-        const float x = number_of(bits[k], is_wide(k));
-        in[k] = make_float4(x, x, x, x);
-      }
-    const auto lane = [&](float float4::*part) {
+    for (int k = 0; k < Fn::kIn; ++k) number[k] = is_number(k) ? in[k].number(dtype(k)) : 0.0f;
+    const auto lane = [&](uint32_t uint4::*part) {
       typename Fn::V x[Fn::kIn];
       float y[Fn::kOut];
 #pragma unroll
-      for (int k = 0; k < Fn::kIn; ++k) x[k] = in[k].*part;
+      for (int k = 0; k < Fn::kIn; ++k)
+        x[k] = is_number(k) ? number[k] : Some::value(in[k].bits.*part, dtype(k));
       Fn::apply(f, x, y);
 #pragma unroll
-      for (int k = 0; k < Fn::kOut; ++k) out[k].*part = y[k];
+      for (int k = 0; k < Fn::kOut; ++k) out[k].bits.*part = Some::word(y[k], dtype(Fn::kIn + k));
     };
-    lane(&float4::x), lane(&float4::y), lane(&float4::z), lane(&float4::w);
+    lane(&uint4::x), lane(&uint4::y), lane(&uint4::z), lane(&uint4::w);
 #pragma unroll
-    for (int k = 0; k < Fn::kOut; ++k)
-      reinterpret_cast<float4&>(element<float>(space.operand[Fn::kIn + k], at(Fn::kIn + k) + column)) =
-          out[k];
+    for (int k = 0; k < Fn::kOut; ++k) out[k].store(space.operand[Fn::kIn + k], at(Fn::kIn + k) + column);
   });
   const int64_t last = quads * 4 + int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
   if (last >= space.total) return;  // of one row
   typename Fn::V x[Fn::kIn];
   float y[Fn::kOut];
 #pragma unroll
-  for (int k = 0; k < Fn::kIn; ++k)
-    x[k] = is_number(k) ? number_of(number_bits(space.operand[k], 0, is_wide(k)), is_wide(k))
-                        : element<float>(space.operand[k], last);
+  for (int k = 0; k < Fn::kIn; ++k) {
+    Some one;
+    one.load_number(space.operand[k], is_number(k) ? 0 : last);
+    x[k] = one.number(dtype(k));
+  }
   Fn::apply(f, x, y);
 #pragma unroll
-  for (int k = 0; k < Fn::kOut; ++k) element<float>(space.operand[Fn::kIn + k], last) = y[k];
+  for (int k = 0; k < Fn::kOut; ++k) {
+    const Operand& o = space.operand[Fn::kIn + k];
+    if (Some::is_half(o.dtype))
+      element<uint16_t>(o, last) = static_cast<uint16_t>(Some::word(y[k], o.dtype));
+    else
+      element<float>(o, last) = y[k];
+  }
 }
 
 template <class F, class T>
 void start_any(Context& on, const Space& space, const double* constants) {
   start(on, space.total, pointwise_any<F, T>, space, packed<F>(constants));
 }
-template <class F>
+template <class F, bool kHalves>
 void start_rows(Context& on, const Space& space, const double* constants, const RowForm& form) {
-  start(on, space.total / 4 + 1, pointwise_rows<F>, space, packed<F>(constants), form);
+  start(on, space.total / 4 + 1, pointwise_rows<F, kHalves>, space, packed<F>(constants), form);
 }
 
 // Fills the part of the table that is for compute type T.

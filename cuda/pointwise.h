@@ -7,10 +7,11 @@
 
 namespace varve::cuda {
 
-// Of operands that are rows of f32, aligned to 16 bytes: one, or several of a multiple of four elements.
+// Of operands that are rows of f32, or of halves, too, whose fours are aligned: one, or several of a multiple
+// of four elements.
 struct RowForm {
-  unsigned numbers = 0, wide = 0;  // bits of those inputs that are one number on a row; f64, not f32
-  uint32_t quads = 0;              // fours of a row; 0 where there is one row
+  unsigned numbers = 0;  // bits of those inputs that are one number on a row, of f64 as it may be
+  uint32_t quads = 0;    // fours of a row; 0 where there is one row
 };
 
 struct PointwiseTable {
@@ -18,11 +19,12 @@ struct PointwiseTable {
   using Rows = void (*)(Context& on, const Space& space, const double* constants, const RowForm& form);
 
   Any any[pointwise::Kernels::size][kComputes] = {};
-  Rows rows[pointwise::Kernels::size] = {};
+  Rows rows[pointwise::Kernels::size] = {}, halves[pointwise::Kernels::size] = {};
 };
 
 // The parts of the table, each filled by its own file.
 void fill_pointwise_f32(PointwiseTable& table);
+void fill_pointwise_halves(PointwiseTable& table);
 void fill_pointwise_f64(PointwiseTable& table);
 void fill_pointwise_integers(PointwiseTable& table);
 

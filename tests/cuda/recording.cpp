@@ -136,6 +136,15 @@ TEST_CASE("functions that become part of a product change no bit, wherever else 
         apply_op(SgdStep{{0.5, 0, 0}}, {second, g, kept, rate});
         return Tensors{clone(parameter), clone(moment), clone(second), clone(kept), g};
       },
+      [&](const Tensor&
+              x) {  // sums of columns, as biases have gradients; products that are done in one kernel
+        const Tensor g = matmul(x, b), sums = sum(g, {0}), row = clone(sums), other_sums = sum(x * 2.0, {0});
+        apply_op(SgdStep{{0.5, 0.01, 0}}, {row, sums, clone(sums), rate});
+        const Tensor left = matmul(x, g, true, false), right = matmul(g, g, true, false);
+        apply_op(SgdStep{{0.5, 0, 0}}, {second, matmul(x, b), moment, rate});
+        return Tensors{row,           sums,      other_sums, left, right, matmul(left, square) + sums,
+                       clone(second), relu(sums)};
+      },
       [&](const Tensor& x) {  // cross-entropy and its slope, of rows that a warp has and of longer ones
         Tensors all;
         for (const Tensor& w : {narrow, slice(b, 1, 0, 32), b}) {

@@ -129,7 +129,7 @@ TEST_CASE("functions of rows and of numbers broadcast along them agree, on the G
   if (!on) return;
   Checker check(*on);
   using Add = Elementwise<pointwise::Add>;
-  for (const DType dtype : {DType::f32, DType::f64})
+  for (const DType dtype : {DType::f32, DType::f64, DType::f16, DType::bf16})
     for (const auto& [m, n] :
          {std::pair<int64_t, int64_t>{64, 256}, {64, 10}, {3, 12}, {1, 8}, {700, 4}, {5, 7}})
       for (const int64_t by : {0, 1, 4}) {
@@ -141,6 +141,11 @@ TEST_CASE("functions of rows and of numbers broadcast along them agree, on the G
         check(Add{}, {check.draws.numbers({m, 1}, dtype), check.draws.numbers({1, n}, dtype)});
         check(Add{}, {slice(wide, 1, 4, n + 4), x});
         check(Add{}, {slice(wide, 1, 1, n + 1), moved_by(check.draws.numbers({n}, dtype), by)});
+        for (const DType other : {DType::f32, DType::f64, DType::f16, DType::bf16}) {
+          check(Cast{other}, {x}), check(Cast{other}, {slice(wide, 1, 4, n + 4)});
+          check(Cast{other}, {transpose(x)}),
+              check(Cast{other}, {expand(check.draws.numbers({1, n}, dtype), {m, n})});
+        }
       }
 }
 
