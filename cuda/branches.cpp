@@ -1,6 +1,7 @@
 #include <varve/cuda/branches.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <utility>
 
 namespace varve::cuda {
@@ -8,12 +9,26 @@ namespace {
 
 constexpr double kSlack = 3;  // microseconds that one may be held up: about what it costs to wait for several
 
+// Of work, by place: whole words at a time, for a function over many steps has thousands.
+class Set {
+ public:
+  explicit Set(size_t count) : words_((count + 63) / 64) {}
+  bool has(size_t w) const { return words_[w / 64] >> w % 64 & 1u; }
+  void add(size_t w) { words_[w / 64] |= uint64_t{1} << w % 64; }
+  void add(const Set& o) {
+    for (size_t i = 0; i < words_.size(); ++i) words_[i] |= o.words_[i];
+  }
+
+ private:
+  std::vector<uint64_t> words_;
+};
+
 class Branches {
  public:
-  explicit Branches(std::vector<Work> all) : all_(std::move(all)), follows_(all_.size()), end_(all_.size()) {
+  explicit Branches(std::vector<Work> all)
+      : all_(std::move(all)), follows_(all_.size(), Set(all_.size())), end_(all_.size()) {
     for (size_t w = 0; w < all_.size(); ++w) {
-      follows_[w].resize(all_.size());
-      for (const size_t n : all_[w].needs) follow(follows_[w], n);
+      for (const size_t n : all_[w].needs) follow(w, n);
       end_[w] = start(w) + all_[w].time;
     }
   }
@@ -25,7 +40,7 @@ class Branches {
       const size_t last = *std::max_element(needs.begin(), needs.end(),
                                             [this](size_t a, size_t b) { return end_[a] < end_[b]; });
       std::erase_if(needs,
-                    [&](size_t n) { return n != last && (follows_[last][n] || is_waited_for(n, last)); });
+                    [&](size_t n) { return n != last && (follows_[last].has(n) || is_waited_for(n, last)); });
     }
   }
 
@@ -52,12 +67,7 @@ class Branches {
   }
 
  private:
-  using Set = std::vector<bool>;
-  // Adds n, and what it follows.
-  void follow(Set& set, size_t n) const {
-    for (size_t k = 0; k < set.size(); ++k) set[k] = set[k] || follows_[n][k];
-    set[n] = true;
-  }
+  void follow(size_t w, size_t n) { follows_[w].add(follows_[n]), follows_[w].add(n); }
   double start(size_t w) const {
     double latest = 0;
     for (const size_t n : all_[w].needs) latest = std::max(latest, end_[n]);
@@ -68,12 +78,12 @@ class Branches {
   bool is_waited_for(size_t early, size_t last) {
     size_t waiter = last;
     while (all_[waiter].needs.size() == 1) waiter = all_[waiter].needs[0];
-    if (all_[waiter].needs.empty() || waiter == early || follows_[early][waiter] ||
+    if (all_[waiter].needs.empty() || waiter == early || follows_[early].has(waiter) ||
         end_[early] > start(waiter) + kSlack)
       return false;
     all_[waiter].needs.push_back(early);
     for (size_t w = 0; w < all_.size(); ++w)
-      if (w == waiter || follows_[w][waiter]) follow(follows_[w], early);
+      if (w == waiter || follows_[w].has(waiter)) follow(w, early);
     return true;
   }
 

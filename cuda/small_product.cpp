@@ -2,6 +2,7 @@
 #include <varve/cuda/small_product.h>
 
 #include <algorithm>
+#include <iterator>
 
 #include <varve/core/axes.h>
 #include <varve/core/index_range.h>
@@ -26,6 +27,7 @@ std::optional<KnownFunction> known(pointwise::Id function) {
   std::optional<KnownFunction> found;
   unsigned place = 0;
   for_each_type(ProductFunctions{}, [&]<class F>() {
+    static_assert(pointwise::constants_in<F> <= std::size(ProductStep{}.constants));
     if (pointwise::id_of<F> == function)
       found = {place, F::kAbout.inputs, kProductInput<F>, F::kAbout.numbers, pointwise::constants_in<F>};
     ++place;

@@ -6,6 +6,7 @@
 #include <new>
 
 #include <varve/core/cpu/drivers.h>
+#include <varve/core/cpu/flush.h>
 #include <varve/core/cpu/large_blocks.h>
 #include <varve/core/cpu/threads.h>
 #include <varve/core/error.h>
@@ -58,15 +59,26 @@ class CpuBackend final : public Backend {
   void fill(const View& out, const void* element) override { cpu::drive_fill(out, element); }
   void copy(const View& in, const View& out) override { cpu::drive_copy(in, out); }
   void pointwise(pointwise::Id fn, std::span<const double> constants, Views in, Views out) override {
+    const cpu::Flush flush;
     cpu::drive_pointwise(fn, constants, in, out);
   }
-  void reduce(ReduceFn fn, const View& in, const View& out) override { cpu::drive_reduce(fn, in, out); }
-  void rows(RowFn fn, Views in, Views out) override { cpu::drive_rows(fn, in, out); }
-  void matmul(const View& a, const View& b, const View& out) override { cpu::drive_matmul(a, b, out); }
+  void reduce(ReduceFn fn, const View& in, const View& out) override {
+    const cpu::Flush flush;
+    cpu::drive_reduce(fn, in, out);
+  }
+  void rows(RowFn fn, Views in, Views out) override {
+    const cpu::Flush flush;
+    cpu::drive_rows(fn, in, out);
+  }
+  void matmul(const View& a, const View& b, const View& out) override {
+    const cpu::Flush flush;
+    cpu::drive_matmul(a, b, out);
+  }
   void gather(const View& in, const View& index, int axis, const View& out) override {
     cpu::drive_gather(in, index, axis, out);
   }
   void scatter_add(const View& in, const View& index, int axis, const View& out) override {
+    const cpu::Flush flush;
     cpu::drive_scatter_add(in, index, axis, out);
   }
   // Half of the second cache that is assumed.
@@ -75,6 +87,7 @@ class CpuBackend final : public Backend {
     cpu::parallel(count, [&](int64_t i) { part(i, cpu::part_room(bytes)); });
   }
   void random(RandomFn fn, double p, const View& state, const View& out) override {
+    const cpu::Flush flush;
     cpu::drive_random(fn, p, state, out);
   }
 };

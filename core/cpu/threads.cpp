@@ -17,6 +17,7 @@
 #include <vector>
 
 #include <varve/core/cpu/cgroup.h>
+#include <varve/core/cpu/flush.h>
 #include <varve/core/error.h>
 
 namespace varve {
@@ -58,6 +59,7 @@ class Pool {
       return;
     }
     task_ = &task;
+    flush_ = cpu::Flush::is_on();
     error_ = nullptr;
     failed_ = kMaxTasks;
     done_.store(0, std::memory_order_relaxed);
@@ -104,6 +106,7 @@ class Pool {
     while ((ticket & 0xffffffff) != 0) {
       if (!ticket_.compare_exchange_weak(ticket, ticket - 1, std::memory_order_acquire)) continue;
       try {
+        const cpu::Flush flush(flush_);  // as the caller has it: no result depends on the thread
         (*task_)(static_cast<int64_t>((ticket & 0xffffffff) - 1));
       } catch (...) {  // out of memory, say: the caller's thread hears of it
         const std::lock_guard lock(error_mutex_);
@@ -143,6 +146,7 @@ class Pool {
   std::vector<std::thread> workers_;
   std::mutex busy_;
   const cpu::TaskRef* task_ = nullptr;
+  bool flush_ = false;
   std::mutex error_mutex_;
   std::exception_ptr error_;  // of this job's first task that failed
   uint64_t failed_ = 0;       // which: one more than its number

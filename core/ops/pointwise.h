@@ -23,7 +23,8 @@ Tensor elementwise(const F& f, std::initializer_list<Tensor> in) {
 // ---- one input ----
 //
 // Any dtype for neg, abs, relu; else floating. In f32 exp, log, log1p, sin, cos, sigmoid are within 3
-// units in the last place of the exact value, tanh and erf within 7, but near the smallest normal numbers.
+// units in the last place of the exact value, tanh and erf within 7, but near the smallest normal numbers;
+// below them the CPU gives 0.
 
 // -x, |x|, e^x, natural log x, log(1 + x), x^(1/2), x^(-1/2), sin x and cos x of radians, tanh x, and
 // 2 / sqrt(pi) times the integral of exp(-t^2) from 0 to x.

@@ -30,7 +30,7 @@ const Function kFunctions[] = {
     {"sin", sin, std::sin, 3},
     {"cos", cos, std::cos, 3},
     {"tanh", tanh, std::tanh, 6},
-    {"erf", erf, std::erf, 7, 0x1p-119},
+    {"erf", erf, std::erf, 7, 0x1p-99},
     {"sigmoid", sigmoid, [](double x) { return 1 / (1 + std::exp(-x)); }, 3, 0x1p-104},
     {"sqrt", sqrt, std::sqrt, 0.5},
     {"abs", abs, std::abs, 0},
@@ -54,10 +54,12 @@ std::vector<float> sample() {
   return x;
 }
 
-// The error in units of the last place of f32; infinity counts as the number after the largest.
+// The error in units of the last place of f32; infinity counts as the number after the largest, and what
+// would be denormal may be zero.
 double ulps_between(float found, double exact, double least) {
   if (std::isnan(found) || std::isnan(exact)) return std::isnan(found) == std::isnan(exact) ? 0 : HUGE_VAL;
   if (std::signbit(found) != std::signbit(exact)) return HUGE_VAL;
+  if (found == 0 && std::abs(exact) < 0x1p-126) return 0;
   const double a = std::min(std::abs(static_cast<double>(found)), 0x1p128),
                b = std::min(std::abs(exact), 0x1p128);
   return std::abs(a - b) / std::ldexp(1, std::ilogb(std::max({b, least, 0x1p-126})) - 23);

@@ -56,6 +56,47 @@ TEST_CASE("what is frozen between calls is not trained by a replay") {
   CHECK(step.plans().size() == 2);
 }
 
+TEST_CASE("a function compiled over several steps does what the steps do one by one") {
+  constexpr int64_t kAtOnce = 3;
+  const auto run = [](bool at_once) {
+    manual_seed(5);
+    const nn::Sequential model(nn::Linear(8, 7), nn::ReLU(), nn::Dropout(0.25), nn::Linear(7, 4));
+    optim::Adam adam(named_parameters(model), {.lr = 0.05});
+    const auto step = [&](const Tensor& x, const Tensor& target) {
+      const Tensor loss = nn::cross_entropy(model(x), target);
+      adam.zero_grad();
+      loss.backward();
+      adam.step();
+      return loss.detach();
+    };
+    auto several = compile([&](const Tensor& x, const Tensor& targets) {
+      Tensors losses;
+      for (int64_t i = 0; i < kAtOnce; ++i) losses.push_back(step(x[i], targets[i]));
+      return stack(losses, 0);
+    });
+    NamedTensors end;
+    for (uint64_t first = 0; first < 12; first += kAtOnce) {
+      Tensors x, targets, losses;
+      for (uint64_t i = first; i < first + kAtOnce; ++i)
+        x.push_back(batch_of(i).x), targets.push_back(batch_of(i).target);
+      if (!at_once)
+        for (size_t i = 0; i < x.size(); ++i) losses.push_back(step(x[i], targets[i]));
+      end.add("losses." + std::to_string(first),
+              clone(at_once ? several(stack(x, 0), stack(targets, 0)) : stack(losses, 0)));
+    }
+    for (const NamedTensors& part : {state_dict(model), adam.state_dict()})
+      for (const auto& [name, tensor] : part) end.add("end." + name, clone(tensor.detach()));
+    if (at_once) CHECK(several.plans().size() == 1);
+    return end;
+  };
+  const NamedTensors expected = run(false), found = run(true);
+  REQUIRE(found.size() == expected.size());
+  for (size_t i = 0; i < found.size(); ++i) {
+    CAPTURE(found[i].name);
+    CHECK(test::identical(found[i].tensor, expected[i].tensor));
+  }
+}
+
 // Two that train in turn, each with the other frozen, within one compiled step.
 TEST_CASE("what a step freezes and thaws is as it was for the next replay") {
   nn::Linear first(8, 8), second(8, 4);
