@@ -35,15 +35,15 @@ inline io::Carried carried(std::string name, io::ElementKind kind, const Shape& 
   return {std::move(name), kind, shape, std::move(storage)};
 }
 
-// A small file of every part a file may have.
-inline io::Container sample() {
+// A small file of every part a file may have; its weights are the most of it.
+inline io::Container sample(const Shape& weights_shape = {24, 16}, const Shape& zeros_shape = {40, 8}) {
   io::Container c{
       "state_dict", io::MetaMap{{"note", "small"}, {"list", io::MetaList{1, 2.5, io::Meta()}}}, {}, {}, {}};
-  const Tensor weight = weights({24, 16}, 1);
+  const Tensor weight = weights(weights_shape, 1);
   c.tensors.add("weight", weight);
   c.tensors.add("tied", transpose(weight));
   c.tensors.add("mask", noise(DType::boolean, {5}, 2));
-  c.tensors.add("zeros", zeros({40, 8}, DType::f64));
+  c.tensors.add("zeros", zeros(zeros_shape, DType::f64));
   c.tensors.add("empty", zeros({0, 3}));
   c.carried.push_back(carried("complex", io::ElementKind::complex64, {3}));
   c.carried.push_back(carried("four bits", io::ElementKind::f4_e2m1fn, {5}));

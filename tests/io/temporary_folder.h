@@ -45,10 +45,9 @@ inline void put(const std::string& path, std::span<const std::byte> bytes) {
       .write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
 }
 inline io::Bytes contents(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  const std::string text{std::istreambuf_iterator<char>(in), {}};
-  io::Bytes bytes(text.size());
-  std::copy(text.begin(), text.end(), reinterpret_cast<char*>(bytes.data()));
+  io::Bytes bytes(std::filesystem::file_size(path));
+  std::ifstream(path, std::ios::binary)
+      .read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
   return bytes;
 }
 inline io::Bytes bytes_of(std::string_view text) {
