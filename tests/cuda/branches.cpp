@@ -45,7 +45,7 @@ TEST_CASE("what waits for several anyway waits for what those after it need besi
 
 TEST_CASE("whatever must follow still does, and in order") {
   std::mt19937 engine(6);
-  const auto below = [&](size_t n) { return engine() % static_cast<unsigned>(n); };
+  const auto below = [&](size_t n) { return static_cast<uint32_t>(engine() % n); };
   size_t before = 0, after = 0;
   for (int round = 0; round < 50; ++round) {
     constexpr size_t kCount = 40;

@@ -98,7 +98,7 @@ TEST_CASE(
   CHECK(d.order() == Calls{0});
 
   std::mt19937 engine(4);
-  const auto below = [&](size_t n) { return engine() % static_cast<unsigned>(n); };
+  const auto below = [&](size_t n) { return static_cast<uint32_t>(engine() % n); };
   size_t joined = 0, refused = 0;
   for (int round = 0; round < 30; ++round) {
     constexpr size_t kCalls = 60;

@@ -60,7 +60,7 @@ TEST_CASE("a function compiled over several steps does what the steps do one by 
   constexpr int64_t kAtOnce = 3;
   const auto run = [](bool at_once) {
     manual_seed(5);
-    const nn::Sequential model(nn::Linear(8, 7), nn::ReLU(), nn::Dropout(0.25), nn::Linear(7, 4));
+    const nn::Sequential model(nn::Linear(8, 7), nn::ReLU(), nn::Dropout{0.25}, nn::Linear(7, 4));
     optim::Adam adam(named_parameters(model), {.lr = 0.05});
     const auto step = [&](const Tensor& x, const Tensor& target) {
       const Tensor loss = nn::cross_entropy(model(x), target);
