@@ -8,6 +8,7 @@
 #include <vector>
 
 #include <varve/core/error.h>
+#include <varve/core/precision.h>
 #include <varve/cuda/capture.h>
 #include <varve/cuda/cuda.h>
 #include <varve/cuda/drivers.h>
@@ -90,7 +91,10 @@ class CudaBackend final : public Backend {
     const View both[] = {a, b};
     run(
         "matmul", both, one(out),
-        [this](Views from, Views to) { cuda::drive_matmul(on_, from[0], from[1], to[0]); }, nullptr,
+        [this, tf32 = tf32_allowed()](Views from, Views to) {
+          cuda::drive_matmul(on_, from[0], from[1], to[0], tf32);
+        },
+        nullptr,
         [this](Views from, Views to) { return cuda::SmallProduct::of(on_, from[0], from[1], to[0]); });
   }
   void gather(const View& in, const View& index, int axis, const View& out) override {

@@ -139,6 +139,8 @@ std::unique_ptr<Recording> Capture::finish() {
   for (const Work& unit : units) {
     Nodes before;
     for (const size_t n : unit.needs) before.insert(before.end(), ends[n].begin(), ends[n].end());
+    std::sort(before.begin(), before.end());  // two that did nothing may end in one
+    before.erase(std::unique(before.begin(), before.end()), before.end());
     ends.push_back(put(unit.name, before));
     if (unit.name < receivers_.size() && receivers_[unit.name].bytes > 0)
       receivers_[unit.name].node = ends.back().front();

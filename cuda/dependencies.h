@@ -34,7 +34,9 @@ class VARVE_API Dependencies {
   struct Use {  // of all bytes from the first of a view to its last
     uintptr_t first, end;
     bool writes;
-    bool conflicts(const Use& o) const { return (writes || o.writes) && first < o.end && o.first < end; }
+    bool conflicts(const Use& o) const {
+      return (writes || o.writes) && first < o.end && o.first < end && first < end && o.first < o.end;
+    }
   };
   struct Call {
     std::vector<Use> used;

@@ -15,7 +15,7 @@ void drive_pointwise(Context& on, pointwise::Id fn, const double* constants, Vie
 void drive_reduce(Context& on, ReduceFn fn, const View& in, const View& out);
 void drive_rows(Context& on, RowFn fn, Views in, Views out);
 void drive_sort(Context& on, bool descending, const View& in, Views out);
-void drive_matmul(Context& on, const View& a, const View& b, const View& out);
+void drive_matmul(Context& on, const View& a, const View& b, const View& out, bool tf32);
 void drive_gather(Context& on, const View& in, const View& index, int axis, const View& out);
 void drive_scatter_add(Context& on, const View& in, const View& index, int axis, const View& out);
 void drive_random(Context& on, RandomFn fn, double p, const View& state, const View& out);

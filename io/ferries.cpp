@@ -16,8 +16,9 @@ std::span<std::byte> Ferries::room(Backend& on, size_t bytes) {
     used_ = 0;
     if (now_ < ferries_.size()) ferry().wait();
     if (!fits(on, bytes)) {
+      Owned made{&on, on.ferry(std::max<size_t>(kChunkBytes, bytes))};  // or none, and all are as they were
       if (now_ == ferries_.size()) ferries_.emplace_back();
-      ferries_[now_] = {&on, on.ferry(std::max<size_t>(kChunkBytes, bytes))};
+      ferries_[now_] = std::move(made);
     }
   }
   const auto room = ferry().room().subspan(used_, bytes);

@@ -100,12 +100,13 @@ Ways ways_of(const std::vector<Copy>& copies) {
   return out;
 }
 
-// Copies to a device, from storages of its own.
+// Copies to a device, from storages of its own; or where it has no room for them, from the host's, by way of
+// room for the largest. What can fail is done before anything is written.
 struct Away {
   std::vector<Copy> copies;
   std::vector<std::shared_ptr<Storage>> storages;
+  std::shared_ptr<Storage> room;
 
-  // In the host's memory where the device has not enough for both.
   void load(const Loading& loading, Backend& on) {
     std::vector<size_t> wanted;
     for (const Copy& c : copies) wanted.push_back(c.from->storage);
@@ -113,9 +114,25 @@ struct Away {
       storages = loading.memory(wanted, on);
     } catch (const Error&) {
       storages = loading.memory(wanted, cpu_backend());
+      size_t most = 0;
+      for (const Copy& c : copies) most = std::max(most, source(c).spec().bytes());
+      room = std::make_shared<Storage>(on, most);
     }
     loading.fill(storages);
   }
+  void write(Backend& on) const {
+    for (const Copy& c : copies) {
+      View from = source(c).view();
+      if (room) {
+        const Tensor dense = clone(source(c));
+        on.upload(dense.view().data, room->data(), dense.spec().bytes());
+        from = contiguous_view(room->data(), dense.spec());
+      }
+      on.copy(from, c.to.view());
+      c.to.value().storage->bump_version();
+    }
+  }
+  Tensor source(const Copy& c) const { return tensor_of(*c.from, storages[c.from->storage]); }
 };
 
 }  // namespace
@@ -152,8 +169,7 @@ void Reader::read_into(const NamedTensors& targets) const {
   });
   for (const Copy& c : ways.whole)
     cpu_backend().copy(tensor_of(*c.from, storages[c.from->storage]).view(), c.to.view());
-  for (const auto& [on, there] : away)
-    for (const Copy& c : there.copies) c.to.assign(tensor_of(*c.from, there.storages[c.from->storage]));
+  for (const auto& [on, there] : away) there.write(*on);
   for (const Copy& c : copies) c.to.value().storage->bump_version();
 }
 

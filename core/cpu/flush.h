@@ -11,27 +11,28 @@ namespace varve::cpu {
 
 class Flush {
  public:
-#if defined(__SSE__)
-  explicit Flush(bool on = true) : begun_(on && !is_on()) {
-    if (begun_) _mm_setcsr(_mm_getcsr() | kFlushToZero);
-  }
-  ~Flush() {
-    if (begun_) _mm_setcsr(_mm_getcsr() & ~kFlushToZero);
-  }
-  static bool is_on() { return (_mm_getcsr() & kFlushToZero) != 0; }
-#else
-  explicit Flush(bool = true) {}
-  ~Flush() {}
-  static bool is_on() { return false; }
-#endif
+  // Or not, where a thread that is new has it from the one that made it.
+  explicit Flush(bool on = true) : before_(is_on()) { set(on); }
+  ~Flush() { set(before_); }
   Flush(const Flush&) = delete;
   Flush& operator=(const Flush&) = delete;
 
- private:
 #if defined(__SSE__)
+  static bool is_on() { return (_mm_getcsr() & kFlushToZero) != 0; }
+
+ private:
   static constexpr unsigned kFlushToZero = 0x8000;  // of MXCSR; denormal inputs are taken as they are
-  bool begun_;
+  static void set(bool on) {
+    const unsigned now = _mm_getcsr();
+    if (((now & kFlushToZero) != 0) != on) _mm_setcsr(now ^ kFlushToZero);
+  }
+#else
+  static bool is_on() { return false; }
+
+ private:
+  static void set(bool) {}
 #endif
+  bool before_;
 };
 
 }  // namespace varve::cpu

@@ -5,6 +5,8 @@
 #include <cmath>
 #include <limits>
 
+#include <varve/core/cpu/flush.h>
+#include <varve/core/cpu/threads.h>
 #include <varve/core/ops/copy.h>
 #include <varve/core/ops/make.h>
 #include <varve/core/ops/matmul.h>
@@ -32,6 +34,19 @@ TEST_CASE("what would be denormal is zero on every thread, and is read as it is"
 #else
   MESSAGE("skipped: denormal results are flushed on x86 alone");
 #endif
+}
+
+TEST_CASE("threads that were made while results were flushed convert as their callers do") {
+  const int before = threads();
+  set_threads(1);
+  {
+    const cpu::Flush flush;
+    set_threads(4);
+  }
+  const double denormal = std::numeric_limits<float>::min() / 4;
+  for (int i = 0; i < 5; ++i)
+    CHECK(min(cast(full({1 << 21}, denormal, DType::f64), DType::f32)).item() == denormal);
+  set_threads(before);
 }
 
 TEST_CASE("a caller's own arithmetic keeps its denormal numbers") {

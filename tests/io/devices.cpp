@@ -12,6 +12,7 @@
 #include <varve/core/ops/views.h>
 #include <varve/core/record.h>
 #include <varve/io/checkpoint_directory.h>
+#include <varve/io/ferries.h>
 #include <varve/io/foreign/safetensors.h>
 #include <varve/io/reader.h>
 #include <varve/io/snapshot.h>
@@ -121,6 +122,41 @@ TEST_CASE("what is loaded into a device's memory has the bits of the file, howev
   const io::Bytes file = bytes_of(file_of(numbers));
   io::Reader(io::from_memory(std::span(file))).read_into(converted);
   CHECK(identical(away.back(converted[0].tensor), cast(numbers[0].tensor, DType::f64)));
+}
+
+TEST_CASE("where a device has not room for both, the file comes by way of the host, or nothing is changed") {
+  AwayBackend away;
+  const NamedTensors here = state();
+  const io::Bytes file = bytes_of(file_of(here));
+  for (const size_t room : {size_t{6'000'000}, size_t{1000}}) {  // for the largest; for few
+    CAPTURE(room);
+    away.most_bytes = SIZE_MAX;
+    const NamedTensors there = targets(here, away);
+    NamedTensors before;
+    for (const auto& [name, tensor] : there) before.add(name, away.back(tensor));
+    away.most_bytes = away.used + room;
+    if (room > 1000) {
+      io::Reader(io::from_memory(std::span(file))).read_into(there);
+      check_there(away, there, here);
+    } else {
+      CHECK(
+          contains(message_of<Error>([&] { io::Reader(io::from_memory(std::span(file))).read_into(there); }),
+                   "out of memory"));
+      check_there(away, there, before);
+    }
+  }
+}
+
+TEST_CASE("ferries that cannot be had leave those that are there as they are") {
+  AwayBackend away;
+  io::Ferries ferries(2);
+  const auto first = ferries.room(away, 100);
+  const auto large = [&] { ferries.room(away, size_t{1} << 62); };
+  CHECK_THROWS(large());
+  CHECK_THROWS(large());
+  CHECK(ferries.room(away, 200).size() == 200);
+  CHECK(first.size() == 100);
+  ferries.wait();
 }
 
 TEST_CASE("a damaged chunk, wherever it lies, changes nothing on any device") {
