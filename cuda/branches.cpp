@@ -46,18 +46,11 @@ class Branches {
 
   // In order, places made those of the new list.
   std::vector<Work> sorted() && {
-    std::vector<size_t> order, missing(all_.size()), place(all_.size());
-    std::vector<std::vector<size_t>> waiting(all_.size());
-    for (size_t w = 0; w < all_.size(); ++w) {
-      for (const size_t n : all_[w].needs) waiting[n].push_back(w);
-      missing[w] = all_[w].needs.size();
-      if (missing[w] == 0) order.push_back(w);
-    }
-    for (size_t i = 0; i < order.size(); ++i) {
-      place[order[i]] = i;
-      for (const size_t next : waiting[order[i]])
-        if (--missing[next] == 0) order.push_back(next);
-    }
+    std::vector<std::vector<size_t>> needs;
+    for (const Work& w : all_) needs.push_back(w.needs);
+    const std::vector<size_t> order = in_order(needs);
+    std::vector<size_t> place(order.size());
+    for (size_t i = 0; i < order.size(); ++i) place[order[i]] = i;
     std::vector<Work> out;
     for (const size_t w : order) {
       for (size_t& n : all_[w].needs) n = place[n];
@@ -93,6 +86,20 @@ class Branches {
 };
 
 }  // namespace
+
+std::vector<size_t> in_order(const std::vector<std::vector<size_t>>& needs) {
+  std::vector<size_t> order, missing;
+  std::vector<std::vector<size_t>> waiting(needs.size());
+  for (size_t i = 0; i < needs.size(); ++i) {
+    for (const size_t n : needs[i]) waiting[n].push_back(i);
+    missing.push_back(needs[i].size());
+    if (needs[i].empty()) order.push_back(i);
+  }
+  for (size_t i = 0; i < order.size(); ++i)
+    for (const size_t next : waiting[order[i]])
+      if (--missing[next] == 0) order.push_back(next);
+  return order;
+}
 
 std::vector<Work> branched(std::vector<Work> all) {
   Branches branches(std::move(all));

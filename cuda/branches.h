@@ -9,6 +9,9 @@
 
 namespace varve::cuda {
 
+// All, by place, each after what it needs; as they come where that leaves it open.
+VARVE_API std::vector<size_t> in_order(const std::vector<std::vector<size_t>>& needs);
+
 struct Work {
   size_t name;
   double time;                // that it takes, about: microseconds

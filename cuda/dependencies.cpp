@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <varve/cuda/branches.h>
+
 namespace varve::cuda {
 
 Dependencies::Use Dependencies::use_of(const View& view, bool writes) {
@@ -81,19 +83,12 @@ size_t Dependencies::bytes(size_t unit) const {
 }
 
 std::vector<size_t> Dependencies::order() const {
-  std::vector<size_t> ready, missing(calls_.size());
-  std::vector<std::vector<size_t>> waiting(calls_.size());
-  for (size_t c = 0; c < calls_.size(); ++c) {
-    if (is_joined(c)) continue;
-    const std::vector<size_t> before = needed(c);
-    for (const size_t other : before) waiting[other].push_back(c);
-    missing[c] = before.size();
-    if (before.empty()) ready.push_back(c);
-  }
-  for (size_t i = 0; i < ready.size(); ++i)
-    for (const size_t next : waiting[ready[i]])
-      if (--missing[next] == 0) ready.push_back(next);
-  return ready;
+  std::vector<std::vector<size_t>> needs(calls_.size());
+  for (size_t c = 0; c < calls_.size(); ++c)
+    if (!is_joined(c)) needs[c] = needed(c);
+  std::vector<size_t> units = in_order(needs);
+  std::erase_if(units, [this](size_t c) { return is_joined(c); });
+  return units;
 }
 
 }  // namespace varve::cuda

@@ -2,22 +2,21 @@
 // plain float would meet the functions' double constants in double.
 #pragma once
 
+#include <concepts>
+
 #include <varve/core/pointwise_kernels.h>
 
 namespace varve::cuda {
 
 // A product rounded by itself, so that a function's bits are the same in every kernel: the compiler would
 // join some products and sums into one operation, and not the same ones everywhere.
-VARVE_HD inline float product_of(float a, float b) {
+template <std::floating_point T>
+VARVE_HD T product_of(T a, T b) {
 #if defined(__CUDA_ARCH__)
-  return __fmul_rn(a, b);
-#else
-  return a * b;
-#endif
-}
-VARVE_HD inline double product_of(double a, double b) {
-#if defined(__CUDA_ARCH__)
-  return __dmul_rn(a, b);
+  if constexpr (std::is_same_v<T, float>)
+    return __fmul_rn(a, b);
+  else
+    return __dmul_rn(a, b);
 #else
   return a * b;
 #endif
