@@ -83,7 +83,7 @@ TEST_CASE("functions that become part of a product change no bit, wherever else 
   const OnDevice on(kCuda);
   const Tensor a = randn({64, 100}), b = randn({100, 33}), bias = randn({33}), column = randn({64, 1});
   const Tensor other = randn({33, 64}), square = randn({33, 33}), kept = zeros({64, 33});
-  const Tensor parameter = zeros({64, 33}), moment = zeros({64, 33}), second = zeros({64, 33});
+  const Tensor parameter = zeros({64, 33}), moment = zeros({64, 33}), variance = zeros({64, 33});
   const Tensor rate = full({}, 0.01, DType::f64), scale = full({}, 0.5), keep = full({}, 0.99, DType::f64);
   const Tensor narrow = randn({100, 10}), targets = cast(rand({64}) * 10, DType::i64), weights = rand({64});
   using Slope = Elementwise<pointwise::Slope<pointwise::Relu, 0>>;
@@ -124,26 +124,26 @@ TEST_CASE("functions that become part of a product change no bit, wherever else 
       [&](const Tensor& x) {  // updates by what a product gives, and after other steps
         const AdamStep adam{{0.9, 0.99, 1e-6, 0.01}};
         const Tensor g = matmul(x, b), before = parameter * 2.0;
-        apply_op(adam, {parameter, g, moment, second, rate, scale, keep});
+        apply_op(adam, {parameter, g, moment, variance, rate, scale, keep});
         apply_op(SgdStep{{0.9, 0.01, 1}}, {parameter, matmul(x, b) + bias, moment, scale});
-        apply_op(adam, {parameter, relu(matmul(parameter, square) + g), moment, second, rate, scale, keep});
-        return Tensors{before, clone(parameter), clone(moment), clone(second), g};
+        apply_op(adam, {parameter, relu(matmul(parameter, square) + g), moment, variance, rate, scale, keep});
+        return Tensors{before, clone(parameter), clone(moment), clone(variance), g};
       },
       [&](const Tensor& x) {  // by what it gives of itself, and by two of a kind
         const Tensor g = matmul(x, b);
         apply_op(SgdStep{{0.5, 0, 0}}, {parameter, g, g, rate});
         apply_op(SgdStep{{0.5, 0, 0}}, {parameter, g, moment, rate});
-        apply_op(SgdStep{{0.5, 0, 0}}, {second, g, kept, rate});
-        return Tensors{clone(parameter), clone(moment), clone(second), clone(kept), g};
+        apply_op(SgdStep{{0.5, 0, 0}}, {variance, g, kept, rate});
+        return Tensors{clone(parameter), clone(moment), clone(variance), clone(kept), g};
       },
       [&](const Tensor&
               x) {  // sums of columns, as biases have gradients; products that are done in one kernel
         const Tensor g = matmul(x, b), sums = sum(g, {0}), row = clone(sums), other_sums = sum(x * 2.0, {0});
         apply_op(SgdStep{{0.5, 0.01, 0}}, {row, sums, clone(sums), rate});
         const Tensor left = matmul(x, g, true, false), right = matmul(g, g, true, false);
-        apply_op(SgdStep{{0.5, 0, 0}}, {second, matmul(x, b), moment, rate});
-        return Tensors{row,           sums,      other_sums, left, right, matmul(left, square) + sums,
-                       clone(second), relu(sums)};
+        apply_op(SgdStep{{0.5, 0, 0}}, {variance, matmul(x, b), moment, rate});
+        return Tensors{row,       sums, other_sums, left, right, matmul(left, square) + sums, clone(variance),
+                       relu(sums)};
       },
       [&](const Tensor& x) {  // cross-entropy and its slope, of rows that a warp has and of longer ones
         Tensors all;
@@ -164,7 +164,7 @@ TEST_CASE("functions that become part of a product change no bit, wherever else 
     for (int run = 0; run < 4; ++run) {
       const Tensor x = a * (1.0 + run);
       const auto begin = [&] {
-        for (const Tensor& t : {kept, parameter, moment, second}) t.fill(1);
+        for (const Tensor& t : {kept, parameter, moment, variance}) t.fill(1);
       };
       begin();
       const Tensors expected = functions[i](x);

@@ -111,8 +111,8 @@ TEST_CASE(
   CHECK(found[0][0][0].item() >= 0);  // and it goes on
   const Tensor logits = randn({20, 10}), same = eye(10);
   for (const bool of_product : {false, true}) {
-    auto loss = compile([&](const Tensor& logits, const Tensor& targets) {
-      return nn::cross_entropy(of_product ? matmul(logits, same) : logits, targets, nn::Reduction::none);
+    auto loss = compile([&](const Tensor& x, const Tensor& targets) {
+      return nn::cross_entropy(of_product ? matmul(x, same) : x, targets, nn::Reduction::none);
     });
     for (int i = 0; i < 3; ++i) loss(logits, arange(20) * 0);
     CHECK(loss.plans()[0]->is_recorded());
