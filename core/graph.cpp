@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
+#include <typeinfo>
 
 #include <varve/core/record.h>
 
@@ -59,10 +61,8 @@ void Trace::append(const AnyOp& op, std::span<const Tensor> in, std::span<const 
   graph_.calls.push_back(std::move(call));
 }
 
-void Trace::guard(std::shared_ptr<const bool> flag) {
-  if (!guarded_.insert(flag.get()).second) return;
-  const bool value = *flag;
-  guards_.emplace_back(std::move(flag), value);
+void Trace::guard(const void* what, std::function<uint64_t()> state) {
+  if (guarded_.insert(what).second) guards_.emplace_back(std::move(state));
 }
 
 void Trace::touch_grad(const std::shared_ptr<Node>& leaf, bool replaced) {
@@ -132,6 +132,52 @@ void drop_dead_calls(Graph& graph) {
   }
   graph.calls.assign(std::make_move_iterator(kept.rbegin()), std::make_move_iterator(kept.rend()));
   std::erase_if(graph.captured, [&](const Graph::Captured& c) { return !live[c.value]; });
+}
+
+namespace {
+
+// Numbers by their bits: a NaN is like itself.
+bool same_attributes(const AnyOp& a, const AnyOp& b) {
+  return std::ranges::equal(a.attributes(), b.attributes(), [](const auto& x, const auto& y) {
+    const double *p = std::get_if<double>(&x.second), *q = std::get_if<double>(&y.second);
+    return x.first == y.first &&
+           (p && q ? std::bit_cast<uint64_t>(*p) == std::bit_cast<uint64_t>(*q) : x.second == y.second);
+  });
+}
+
+std::string call_text(const Graph& graph, size_t i) {
+  if (i >= graph.calls.size()) return "nothing more";
+  const Graph::Call& call = graph.calls[i];
+  return fmt::format("{} of {}", to_string(*call.op), call.in.empty() ? "nothing" : numbers_text(call.in));
+}
+
+}  // namespace
+
+void require_same_runs(const Graph& first, const Graph& second, std::span<Storage* const> written) {
+  const auto refuse = [](const std::string& what) {
+    throw Error(fmt::format(
+        "compile: two runs of the function differ: {}. A replay would do what the second did, whatever the "
+        "host's code would do; make what changes a tensor or an argument, or call the plain function",
+        what));
+  };
+  for (size_t i = 0; i < std::max(first.calls.size(), second.calls.size()); ++i) {
+    const auto same = [&](const Graph::Call& a, const Graph::Call& b) {
+      return typeid(*a.op) == typeid(*b.op) && a.in == b.in && a.out == b.out &&
+             same_attributes(*a.op, *b.op);
+    };
+    if (i >= first.calls.size() || i >= second.calls.size() || !same(first.calls[i], second.calls[i]))
+      refuse(fmt::format("call {} was {}, then {}", i, call_text(first, i), call_text(second, i)));
+  }
+  if (first.outputs != second.outputs) refuse("other values were returned");
+  for (size_t i = 0; i < first.captured.size(); ++i) {
+    const Tensor &a = first.captured[i].tensor, &b = second.captured[i].tensor;
+    if (same_view(a.value(), b.value())) continue;
+    const bool is_written = std::ranges::find(written, b.value().storage.get()) != written.end();
+    if (is_written || !identical(a, b))
+      refuse(fmt::format("%{}, {}{}{}, is another tensor each time, and {}", first.captured[i].value,
+                         to_string(a.spec()), a.label().empty() ? "" : " ", a.label(),
+                         is_written ? "is written" : "has other elements"));
+  }
 }
 
 std::string to_string(const Graph& graph) {

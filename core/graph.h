@@ -50,6 +50,21 @@ struct LeafGrad {
   Tensor after;
 };
 
+// An Error that says where they part, unless both runs did the same: the same calls with the same attributes
+// on the same values, and the same captured tensors, or others with the same bits that are not in `written`.
+VARVE_API void require_same_runs(const Graph& first, const Graph& second, std::span<Storage* const> written);
+
+// Host state that a traced function read: a plan is only replayed while it is what it was then.
+class Guard {
+ public:
+  explicit Guard(std::function<uint64_t()> state) : state_(std::move(state)), was_(state_()) {}
+  bool holds() const { return state_() == was_; }
+
+ private:
+  std::function<uint64_t()> state_;
+  uint64_t was_;
+};
+
 // While one lives, every op this thread applies is appended to its graph, and reading a value is an Error.
 class VARVE_API Trace {
  public:
@@ -65,9 +80,9 @@ class VARVE_API Trace {
   static void forbid_reading(const char* operation);
 
   void append(const AnyOp& op, std::span<const Tensor> in, std::span<const Tensor> out);
-  // Host state the function read (a layer's mode, whether a leaf is frozen): a plan is only replayed while it
-  // is what it was when first read.
-  void guard(std::shared_ptr<const bool> flag);
+  // The function read host state (a layer's mode, whether a leaf is frozen), known by `what`; the first time
+  // counts.
+  void guard(const void* what, std::function<uint64_t()> state);
   // The function reads, or replaces, the gradient at a leaf.
   void touch_grad(const std::shared_ptr<Node>& leaf, bool replaced);
   bool made(const Tensor& tensor) const;
@@ -77,7 +92,7 @@ class VARVE_API Trace {
   Graph finish(const Tensors& outputs);
   // After finish: the values behind the numbers, and the guards with what was read.
   const std::vector<ValuePtr>& values() const { return values_; }
-  const std::vector<std::pair<std::shared_ptr<const bool>, bool>>& guards() const { return guards_; }
+  const std::vector<Guard>& guards() const { return guards_; }
   const std::vector<LeafGrad>& leaf_grads() const { return leaf_grads_; }
 
  private:
@@ -87,10 +102,10 @@ class VARVE_API Trace {
   Graph graph_;
   std::vector<ValuePtr> values_;
   std::unordered_map<const Value*, uint32_t> numbers_;
-  std::vector<std::pair<std::shared_ptr<const bool>, bool>> guards_;
+  std::vector<Guard> guards_;
   std::vector<LeafGrad> leaf_grads_;
   std::unordered_set<const Node*> touched_;
-  std::unordered_set<const bool*> guarded_;
+  std::unordered_set<const void*> guarded_;
   Trace* outer_;
 };
 

@@ -35,8 +35,8 @@ std::shared_ptr<const Plan> Inference::planned(const Function& f, const Tensors&
   const NoGrad guard;
   Tensors inputs;
   for (const Tensor& t : examples) inputs.push_back(contiguous(t.detach()));
-  const auto plan =
-      std::make_shared<const Plan>([&](const Tensors& in) { return own_results(f, in); }, inputs);
+  const auto traced = [&](const Tensors& in) { return own_results(f, in); };
+  const auto plan = std::make_shared<Plan>(traced, inputs);
   const auto refuse = [](const std::string& what) {
     throw Error(
         fmt::format("inference: the function {}, which threads would share; required is one that only "
@@ -49,6 +49,7 @@ std::shared_ptr<const Plan> Inference::planned(const Function& f, const Tensors&
     if (std::none_of(plan->outputs_.begin(), plan->outputs_.end(),
                      [&](const Tensor& t) { return t.value().storage.get() == s; }))
       refuse(described(plan->graph_, s));
+  plan->check_repeats(Plan(traced, inputs));
   return plan;
 }
 

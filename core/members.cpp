@@ -9,7 +9,8 @@
 namespace varve {
 
 bool Mode::training() const {
-  if (Trace* trace = Trace::current()) trace->guard(training_);
+  if (Trace* trace = Trace::current())
+    trace->guard(training_.get(), [training = training_] { return *training; });
   return *training_;
 }
 

@@ -34,10 +34,16 @@ Plan::Plan(const std::function<Tensors(const Tensors&)>& f, std::span<const Tens
   // What shows an input is copied: the next replay's input lies elsewhere.
   for (const Tensor& t : f(own)) outputs_.push_back(shows_input(t) ? clone(t.detach()) : t.detach());
   graph_ = scope.finish(outputs_);
+  traced_ = graph_;
   guards_ = scope.guards();
   leaf_grads_ = scope.leaf_grads();
   Builder(*this, scope.values()).build();
   for (size_t i = 0; i < inputs.size(); ++i) sharing_.push_back(sharing_of(inputs, i));
+}
+
+void Plan::check_repeats(const Plan& first) {
+  require_same_runs(*first.traced_, *traced_, written_);
+  traced_.reset();
 }
 
 // Reading one memory twice does no harm; where a replay writes, it must be shared as it was when traced: so
@@ -70,7 +76,7 @@ bool Plan::fits(std::span<const Tensor> inputs) const {
     if (!inputs_[i].is_of(inputs[i]) || sharing_of(inputs, i) != sharing_[i]) return false;
   for (const LeafGrad& g : leaf_grads_)
     if (g.read && g.leaf->grad.value_ptr() != g.before) return false;
-  return std::all_of(guards_.begin(), guards_.end(), [](const auto& g) { return *g.first == g.second; });
+  return std::ranges::all_of(guards_, &Guard::holds);
 }
 
 size_t Plan::grouped_calls() const {
@@ -155,11 +161,15 @@ const Tensors& detail::PlanCache::run(std::span<const Tensor> inputs) {
   if (Trace::current())
     throw Error("compile: a compiled function was called while tracing; call the plain function");
   if (DetectAnomaly::active()) return watched_ = f_(Tensors(inputs.begin(), inputs.end()));
-  for (const auto& plan : plans_)
-    if (plan->fits(inputs)) return plan->run(inputs);
-  auto plan = std::make_unique<Plan>(f_, inputs);
+  const auto found = std::ranges::find_if(plans_, [&](const auto& plan) { return plan->fits(inputs); });
+  if (found != plans_.end() && (*found)->is_checked()) return (*found)->run(inputs);
+  auto traced = std::make_unique<Plan>(f_, inputs);
+  if (found != plans_.end()) {
+    traced->check_repeats(**found);
+    return (*found = std::move(traced))->outputs();
+  }
   if (plans_.size() == kMostPlans) plans_.erase(plans_.begin());
-  plans_.push_back(std::move(plan));
+  plans_.push_back(std::move(traced));
   return plans_.back()->outputs();
 }
 

@@ -17,9 +17,14 @@ namespace varve {
 
 class VARVE_API Plan {
  public:
-  // Traces f(inputs), running it once. Under NoGrad inputs count as constants; else each is a leaf or has
-  // none of the record, or it is an Error.
+  // Traces f(inputs), running it once: what another run would do, unless that is checked. Under NoGrad inputs
+  // count as constants; else each is a leaf or has none of the record, or it is an Error.
   Plan(const std::function<Tensors(const Tensors&)>& f, std::span<const Tensor> inputs);
+
+  // An Error unless the run of this plan did what that of `first` did, which is not checked itself: so a
+  // function whose host code changes its mind is found out before it is replayed.
+  void check_repeats(const Plan& first);
+  bool is_checked() const { return !traced_; }
 
   // Whether a replay would do what f does now: inputs alike, sharing memory as they did with what is written,
   // modes and precision unchanged, gradients where they were.
@@ -106,10 +111,11 @@ class VARVE_API Plan {
   friend class Inference;
 
   Graph graph_;
+  std::optional<Graph> traced_;  // as it was before dead calls were dropped and others merged, until checked
   bool grad_enabled_, tf32_allowed_;
   std::vector<InputKind> inputs_;
   std::vector<Sharing> sharing_;  // of the traced inputs
-  std::vector<std::pair<std::shared_ptr<const bool>, bool>> guards_;
+  std::vector<Guard> guards_;
   std::vector<LeafGrad> leaf_grads_;
   std::vector<Call> calls_;
   std::vector<Group> groups_;
@@ -144,7 +150,8 @@ class VARVE_API PlanCache {
 };
 }  // namespace detail
 
-// A function of tensors that is traced on its first call for each kind of inputs, and replayed from then on.
+// A function of tensors that is traced on its first two calls for each kind of inputs, and replayed from then
+// on.
 template <size_t kInputs, class Result>
 class Compiled {
  public:
@@ -188,8 +195,10 @@ auto compile_as(F f, Result (F::*)(Args...)) {
 
 // compile([&](const Tensor& x, const Tensor& y) { ...; loss.backward(); adam.step(); return loss; })
 // The function takes tensors and returns a Tensor, Tensors or nothing. Its host code runs only while it is
-// traced; what changes between calls must be an argument or a tensor. An argument that requires a gradient is
-// traced once for each such leaf. What it returns is overwritten by the next call.
+// traced, twice for each kind of inputs, and it is an Error if the two runs differ: what changes between
+// calls must be an argument or a tensor, and a number of the host's (dropout's p, say) is a constant. An
+// argument that requires a gradient is traced once for each such leaf. What it returns is overwritten by the
+// next call.
 template <class F>
 auto compile(F f) {
   if constexpr (std::is_pointer_v<F>) {

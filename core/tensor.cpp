@@ -80,7 +80,8 @@ const Edge& Tensor::edge() const {
   static const Edge none;
   if (!edge_ || edge_.node->op) return edge_;
   // What a trace finds of a leaf must hold for its replays.
-  if (Trace* trace = Trace::current()) trace->guard({edge_.node, &edge_.node->frozen});
+  if (Trace* trace = Trace::current())
+    trace->guard(edge_.node.get(), [leaf = edge_.node] { return 2 * leaf->hooks.size() + leaf->frozen; });
   return edge_.node->frozen ? none : edge_;
 }
 

@@ -3,11 +3,13 @@
 #pragma once
 
 #include <array>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include <varve/core/graph.h>
 #include <varve/core/named_tensors.h>
 
 namespace varve::optim {
@@ -37,8 +39,8 @@ class VARVE_API Optimizer {
   // "groups.0.beta1", ...: moments, masters of halves and steps by the name of their parameter. They and lr
   // share the optimizer's memory.
   NamedTensors state_dict() const;
-  // Takes over moments, step, learning rates and options; strict as in load_into. Options other than lr are
-  // constants of a compiled step: compile it after loading.
+  // Takes over moments, step, learning rates and options; strict as in load_into. A compiled step is traced
+  // again.
   LoadReport load_state_dict(const NamedTensors& state, bool strict = true) {
     StagedLoad staged = stage_load(state, strict);
     staged.commit();
@@ -110,6 +112,7 @@ class OptimizerOf : public Optimizer {
     staged.commit = [this, loaded = std::move(loaded), tensors = std::move(staged.commit)] {
       tensors();
       options_ = loaded;
+      ++*loads_;
     };
     return staged;
   }
@@ -124,7 +127,11 @@ class OptimizerOf : public Optimizer {
       options_.push_back(std::move(g.options));
     }
   }
-  const Options& options_of(size_t group) const { return options_[group]; }
+  // Constants of a step, so a trace minds whether others are loaded.
+  const Options& options_of(size_t group) const {
+    if (Trace* trace = Trace::current()) trace->guard(loads_.get(), [loads = loads_] { return *loads; });
+    return options_[group];
+  }
 
  private:
   std::vector<std::pair<std::string, double>> options(size_t group) const override {
@@ -134,6 +141,7 @@ class OptimizerOf : public Optimizer {
   }
 
   std::vector<Options> options_;
+  std::shared_ptr<uint64_t> loads_ = std::make_shared<uint64_t>(0);
 };
 
 // Refuses an option that makes no sense: "adam: lr = -1; required is ...".

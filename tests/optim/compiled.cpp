@@ -193,3 +193,28 @@ TEST_CASE("a compiled step goes on from a loaded optimizer") {
   CHECK(test::identical(w, expected));
   CHECK(adam.state_dict().find("step.w")->item() == 2);
 }
+
+TEST_CASE("a compiled step has the options that were loaded last") {
+  const auto trained = [](bool compiled) {
+    Tensor w = ones({3});
+    w.set_requires_grad();
+    optim::Sgd sgd{{{"w", w}}, {.lr = 0.1, .momentum = 0.9}};
+    const auto step = [&](const Tensor& gradient) {
+      w.set_grad(gradient);
+      sgd.step();
+    };
+    auto fast = compile(step);
+    for (int i = 0; i < 12; ++i) {
+      if (i % 4 == 3) {  // of another optimizer, and not on a plan's first runs
+        NamedTensors state;
+        for (const NamedTensor& t : sgd.state_dict())
+          state.add(t.name, t.name.ends_with("momentum") ? full({}, 0.05 * i, DType::f64) : clone(t.tensor));
+        sgd.load_state_dict(state);
+      }
+      const Tensor g = tensor({1.f, -2.f, 0.5f});
+      compiled ? fast(g) : step(g);
+    }
+    return w;
+  };
+  CHECK(test::identical(trained(true), trained(false)));
+}
