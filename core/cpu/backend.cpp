@@ -9,6 +9,7 @@
 #include <varve/core/cpu/flush.h>
 #include <varve/core/cpu/large_blocks.h>
 #include <varve/core/cpu/threads.h>
+#include <varve/core/cpu/workspace.h>
 #include <varve/core/error.h>
 
 namespace varve {

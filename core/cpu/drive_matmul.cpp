@@ -5,6 +5,7 @@
 #include <varve/core/cpu/level.h>
 #include <varve/core/cpu/space.h>
 #include <varve/core/cpu/threads.h>
+#include <varve/core/cpu/workspace.h>
 
 namespace varve::cpu {
 namespace {

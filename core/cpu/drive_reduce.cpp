@@ -4,6 +4,7 @@
 #include <varve/core/cpu/level.h>
 #include <varve/core/cpu/space.h>
 #include <varve/core/cpu/threads.h>
+#include <varve/core/cpu/workspace.h>
 #include <varve/core/ops/copy.h>
 
 namespace varve::cpu {

@@ -8,16 +8,15 @@
 #include <atomic>
 #include <chrono>
 #include <cmath>
-#include <cstdlib>
 #include <exception>
 #include <mutex>
-#include <new>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include <varve/core/cpu/cgroup.h>
 #include <varve/core/cpu/flush.h>
+#include <varve/core/cpu/workspace.h>
 #include <varve/core/error.h>
 
 namespace varve {
@@ -31,15 +30,17 @@ void relax() {
 
 thread_local bool inside_task = false;
 
-// One job at a time. The ticket holds the job's number and how many of its tasks are unclaimed; claiming one
-// is a single compare-and-swap, so a worker that wakes late cannot touch a job that has ended.
+// One job at a time. Its tasks are cut into one share for each thread, the same from job to job, so that a
+// thread comes back to what it left in its own cache; who is done with its own helps others. What is left of
+// a share is one number, and a task is claimed by a compare-and-swap of it: a worker that wakes late finds
+// nothing of a job that has ended.
 class Pool {
  public:
   // Of `count` threads, the caller's among them, or of as many as the system lets start.
-  explicit Pool(int count) : spins_(count <= available_processors()) {
+  explicit Pool(int count) : spins_(count <= available_processors()), shares_(static_cast<size_t>(count)) {
     if (sched_getaffinity(0, sizeof allowed_, &allowed_) != 0) CPU_ZERO(&allowed_);
     try {
-      while (size() < count) workers_.emplace_back([this] { work(); });
+      while (size() < count) workers_.emplace_back([this, own = workers_.size() + 1] { work(own); });
     } catch (const std::exception&) {  // no more threads, or no memory for one
     }
   }
@@ -52,24 +53,18 @@ class Pool {
 
   int size() const { return static_cast<int>(workers_.size()) + 1; }
 
+  // One run at a time.
   void run(int64_t count, const cpu::TaskRef& task) {
-    std::unique_lock lock(busy_, std::defer_lock);
-    if (workers_.empty() || count > kMaxTasks || !lock.try_lock()) {
-      for (int64_t i = 0; i < count; ++i) task(i);
-      return;
-    }
     task_ = &task;
     flush_ = cpu::Flush::is_on();
     error_ = nullptr;
-    failed_ = kMaxTasks;
+    failed_ = count;
     done_.store(0, std::memory_order_relaxed);
-    const uint64_t job = (ticket_.load(std::memory_order_relaxed) >> 32) + 1;
-    ticket_.store(job << 32 | static_cast<uint64_t>(count), std::memory_order_release);
+    share_out(count);
     keep_off_callers_processor();
     wake();
     inside_task = true;
-    while (claim_one()) {
-    }
+    work_on_job(0);
     inside_task = false;
     for (int64_t spins = 0; done_.load(std::memory_order_acquire) < count; ++spins) {
       relax();
@@ -79,7 +74,11 @@ class Pool {
   }
 
  private:
-  static constexpr int64_t kMaxTasks = 0xffffffff;
+  struct alignas(64) Share {
+    std::atomic<int64_t> left{0};  // tasks end - left ... end - 1
+    int64_t end = 0;
+  };
+
   // Longer than the tasks of a small step: who sleeps through one is woken too late for the next.
   static constexpr auto kSpin = std::chrono::microseconds(500);
 
@@ -101,30 +100,51 @@ class Pool {
     wakes_.notify_all();
   }
 
-  bool claim_one() {
-    uint64_t ticket = ticket_.load(std::memory_order_acquire);
-    while ((ticket & 0xffffffff) != 0) {
-      if (!ticket_.compare_exchange_weak(ticket, ticket - 1, std::memory_order_acquire)) continue;
-      try {
-        const cpu::Flush flush(flush_);  // as the caller has it: no result depends on the thread
-        (*task_)(static_cast<int64_t>((ticket & 0xffffffff) - 1));
-      } catch (...) {  // out of memory, say: the caller's thread hears of it
-        const std::lock_guard lock(error_mutex_);
-        if (!error_ || (ticket & 0xffffffff) < failed_) error_ = std::current_exception();
-        failed_ = std::min(failed_, ticket & 0xffffffff);
-      }
-      done_.fetch_add(1, std::memory_order_release);
-      return true;
+  void share_out(int64_t count) {
+    const int64_t each = count / size(), more = count % size();
+    int64_t end = 0;
+    for (int64_t i = 0; i < size(); ++i) {
+      const int64_t tasks = each + (i < more);
+      Share& share = shares_[static_cast<size_t>(i)];
+      share.end = end += tasks;
+      share.left.store(tasks, std::memory_order_release);
     }
-    return false;
   }
 
-  void work() {
+  // Whether there was a task left to be done.
+  bool do_one(Share& share) {
+    int64_t left = share.left.load(std::memory_order_acquire);
+    do {
+      if (left == 0) return false;
+    } while (!share.left.compare_exchange_weak(left, left - 1, std::memory_order_acquire));
+    const int64_t task = share.end - left;
+    try {
+      const cpu::Flush flush(flush_);  // as the caller has it: no result depends on the thread
+      (*task_)(task);
+    } catch (...) {  // out of memory, say: the caller's thread hears of it
+      const std::lock_guard lock(error_mutex_);
+      if (task < failed_) error_ = std::current_exception();
+      failed_ = std::min(failed_, task);
+    }
+    return true;
+  }
+
+  // Its own share, then what is left of the others'. Whether there was anything to do.
+  bool work_on_job(size_t own) {
+    int64_t done = 0;
+    for (size_t i = 0; i < shares_.size(); ++i)
+      while (do_one(shares_[(own + i) % shares_.size()])) ++done;
+    if (done != 0) done_.fetch_add(done, std::memory_order_release);
+    return done != 0;
+  }
+
+  void work(size_t own) {
     inside_task = true;
+    cpu::reserve_workspaces();
     for (;;) {
       const int seen = wakes_.load(std::memory_order_acquire);  // before stop_, or its wake might be missed
       if (stop_) return;
-      if (claim_one()) continue;
+      if (work_on_job(own)) continue;
       if (woken_while_spinning(seen)) continue;
       ++sleeping_;
       wakes_.wait(seen, std::memory_order_acquire);
@@ -144,24 +164,29 @@ class Pool {
   }
 
   std::vector<std::thread> workers_;
-  std::mutex busy_;
   const cpu::TaskRef* task_ = nullptr;
   bool flush_ = false;
   std::mutex error_mutex_;
   std::exception_ptr error_;  // of this job's first task that failed
-  uint64_t failed_ = 0;       // which: one more than its number
-  alignas(64) std::atomic<uint64_t> ticket_{0};
+  int64_t failed_ = 0;        // which
   alignas(64) std::atomic<int64_t> done_{0};
   alignas(64) std::atomic<int> wakes_{0};
   std::atomic<int> sleeping_{0};
   cpu_set_t allowed_;  // when the pool was made
   int kept_off_ = -1;  // the processor that workers may not run on
   std::atomic<bool> stop_{false};
-  bool spins_;
+  const bool spins_;
+  std::vector<Share> shares_;
 };
 
-std::unique_ptr<Pool>& pool() {
-  static std::unique_ptr<Pool> instance = std::make_unique<Pool>(available_processors());
+// The process's pool. Who holds `busy` may run a job on it, or put another in its place.
+struct Shared {
+  std::mutex busy;
+  std::unique_ptr<Pool> pool = std::make_unique<Pool>(available_processors());
+  std::atomic<int> size = pool->size();
+};
+Shared& shared() {
+  static Shared instance;
   return instance;
 }
 
@@ -174,10 +199,12 @@ int available_processors() {
   return std::max(1, static_cast<int>(std::min<double>(count, std::round(cpu::cgroup_processors()))));
 }
 
-int threads() { return pool()->size(); }
+int threads() { return shared().size.load(std::memory_order_relaxed); }
 
 void set_threads(int count) {
   if (count < 1) throw Error(fmt::format("set_threads: {}; required is at least 1", count));
+  if (inside_task)
+    throw Error("set_threads: called by a task, or by a thread that computes alone; call it from another");
   if (count == threads()) return;
   auto fresh = std::make_unique<Pool>(count);
   if (fresh->size() < count)
@@ -185,14 +212,18 @@ void set_threads(int count) {
         "set_threads: {} threads required, {} could start; ask for fewer, or raise the limits on processes "
         "and memory (ulimit -u, ulimit -v)",
         count, fresh->size()));
-  pool() = std::move(fresh);
+  const std::lock_guard lock(shared().busy);
+  shared().size = count;
+  shared().pool.swap(fresh);  // whose threads end after the lock does
 }
 
 namespace cpu {
 
 void parallel(int64_t count, TaskRef task) {
-  // A task's own thread may hold the pool's mutex, which it must not try again: so ask that first.
-  if (count > 1 && !inside_task) return pool()->run(count, task);
+  // A task's own thread may hold the mutex, which it must not try again: so ask that first.
+  if (count > 1 && !is_alone())
+    if (const std::unique_lock lock(shared().busy, std::try_to_lock); lock)
+      return shared().pool->run(count, task);
   for (int64_t i = 0; i < count; ++i) task(i);
 }
 
@@ -200,40 +231,6 @@ bool is_alone() { return inside_task || threads() == 1; }
 
 Alone::Alone() : previous_(std::exchange(inside_task, true)) {}
 Alone::~Alone() { inside_task = previous_; }
-
-namespace {
-
-class Memory {
- public:
-  std::byte* at_least(size_t bytes) {
-    if (bytes > size_) {
-      const size_t rounded = (bytes + 4095) / 4096 * 4096;
-      data_.reset(static_cast<std::byte*>(std::aligned_alloc(64, rounded)));
-      size_ = data_ ? rounded : 0;
-      if (!data_) throw std::bad_alloc();
-    }
-    return data_.get();
-  }
-
- private:
-  struct Free {
-    void operator()(std::byte* p) const { std::free(p); }
-  };
-  std::unique_ptr<std::byte, Free> data_;
-  size_t size_ = 0;
-};
-
-}  // namespace
-
-std::byte* workspace(size_t bytes) {
-  thread_local Memory memory;
-  return memory.at_least(bytes);
-}
-
-std::byte* part_room(size_t bytes) {
-  thread_local Memory memory;
-  return memory.at_least(bytes);
-}
 
 }  // namespace cpu
 }  // namespace varve

@@ -13,7 +13,8 @@ namespace varve {
 // How many threads kernels use; at start the processors this process may use, by affinity and by cgroup, or
 // fewer where no more threads can start.
 VARVE_API int threads();
-// At least 1; an Error, and no change, where so many cannot start. Not while kernels run.
+// At least 1; an Error, and no change, where so many cannot start, or from inside a kernel. Waits for the
+// kernel that the pool runs.
 VARVE_API void set_threads(int count);
 VARVE_API int available_processors();
 
@@ -50,11 +51,6 @@ class VARVE_API Alone {
  private:
   bool previous_;
 };
-
-// Memory of the calling thread, at least `bytes`, 64-byte aligned, valid until its next call; grows and
-// stays. For a kernel, and for a part of a plan whose kernels have workspaces of their own.
-std::byte* workspace(size_t bytes);
-std::byte* part_room(size_t bytes);
 
 }  // namespace cpu
 }  // namespace varve

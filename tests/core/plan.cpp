@@ -30,11 +30,14 @@ namespace {
 
 // A training step of two layers with dropout: forward, backward, and an update in place.
 struct Trained {
-  Tensor w1 = randn({8, 16}, DType::f32, Generator(1)), w2 = randn({16, 3}, DType::f32, Generator(2));
-  Tensor m1 = zeros({8, 16}), m2 = zeros({16, 3}), rate = full({}, 0.1, DType::f64);
+  Tensor w1, w2, m1 = zeros_like(w1), m2 = zeros_like(w2), rate = full({}, 0.1, DType::f64);
   Generator generator{5};
 
-  Trained() { w1.set_requires_grad(), w2.set_requires_grad(); }
+  explicit Trained(int64_t in = 8, int64_t hidden = 16, int64_t out = 3)
+      : w1(randn({in, hidden}, DType::f32, Generator(1)) * 0.1),
+        w2(randn({hidden, out}, DType::f32, Generator(2)) * 0.1) {
+    w1.set_requires_grad(), w2.set_requires_grad();
+  }
   Tensor step(const Tensor& x, const Tensor& y) {
     w1.zero_grad(), w2.zero_grad();
     const Tensor h = dropout(relu(matmul(x, w1)), 0.25, generator);
@@ -86,6 +89,20 @@ TEST_CASE("a replay allocates nothing") {
   for (int i = 0; i < 10; ++i) step(x, y);
   CHECK(test::allocations.count == before);
   CHECK(step.plans()[0]->arena_bytes() > 0);
+}
+
+TEST_CASE("nor does one of a network large enough for several threads, whoever does which part of it") {
+  set_threads(3);
+  for (const auto& [batch, hidden] : {std::pair{64, 256}, std::pair{256, 512}}) {
+    Trained planned(784, hidden, 10);
+    auto step = compile([&](const Tensor& x, const Tensor& y) { planned.step(x, y); });
+    const Tensor x = randn({batch, 784}), y = softmax(randn({batch, 10}));
+    step(x, y), step(x, y), step(x, y);
+    const int64_t before = test::allocations.count;
+    for (int i = 0; i < 10; ++i) step(x, y);
+    CHECK(test::allocations.count == before);
+  }
+  set_threads(available_processors());
 }
 
 TEST_CASE("gradients accumulate, and are cleared, in replays as they would eagerly") {

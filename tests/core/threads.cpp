@@ -6,6 +6,7 @@
 #include <chrono>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include <varve/core/cpu/threads.h>
 #include <varve/core/error.h>
@@ -47,6 +48,35 @@ TEST_CASE("threads that cannot start are an error, and the pool stays as it was"
   set_threads(8);
   CHECK(threads() == 8);
   CHECK(sum_of_tasks() == 499500);
+  set_threads(available_processors());
+}
+
+TEST_CASE("the number of threads may change while others compute, but not from inside a kernel") {
+  std::atomic<bool> stop{false};
+  std::atomic<int> wrong{0};
+  std::thread other([&] {
+    while (!stop) wrong += sum_of_tasks() != 499500;
+  });
+  for (int i = 0; i < 200; ++i) set_threads(2 + i % 3);
+  stop = true;
+  other.join();
+  CHECK(wrong == 0);
+  CHECK(threads() == 3);
+  CHECK_THROWS_WITH_AS(cpu::parallel(10, [](int64_t) { set_threads(2); }),
+                       doctest::Contains("called by a task"), Error);
+  CHECK(threads() == 3);
+  set_threads(available_processors());
+}
+
+TEST_CASE("a job of fewer tasks than threads, of as many, and of more: each is done once") {
+  for (const int count : {1, 2, 7}) {
+    set_threads(count);
+    for (int64_t tasks : {0, 1, 2, 3, 6, 7, 8, 13, 14, 15, 700}) {
+      std::vector<std::atomic<int>> done(static_cast<size_t>(tasks));
+      cpu::parallel(tasks, [&](int64_t i) { ++done[static_cast<size_t>(i)]; });
+      for (const auto& times : done) REQUIRE(times == 1);
+    }
+  }
   set_threads(available_processors());
 }
 
