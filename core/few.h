@@ -16,7 +16,7 @@ namespace varve {
 template <class T, size_t kInPlace>
 class Few {
  public:
-  Few() = default;
+  Few() {}  // not defaulted, which would clear the places first
   Few(std::initializer_list<T> list) : Few() { append({list.begin(), list.size()}); }
   // f of each item.
   template <class Items, class F>
