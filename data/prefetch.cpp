@@ -1,13 +1,11 @@
 #include <varve/data/prefetch.h>
 
 #include <fmt/format.h>
-#include <pthread.h>
-#include <sched.h>
 
 #include <algorithm>
 #include <utility>
 
-#include <varve/core/cpu/threads.h>
+#include <varve/core/cpu/background.h>
 #include <varve/core/ops/copy.h>
 #include <varve/core/record.h>
 
@@ -87,9 +85,7 @@ void Prefetch::ask(const Position& next) {
 }
 
 void Prefetch::work() {
-  const cpu::Alone alone;
-  const sched_param none{};  // when it wakes, it then takes no processor from a thread that computes
-  pthread_setschedparam(pthread_self(), SCHED_BATCH, &none);
+  const cpu::Background background;
   std::unique_lock lock(mutex_);
   for (;;) {
     asked_.wait(lock, [&] { return stop_ || state_ == State::asked; });

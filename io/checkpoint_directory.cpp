@@ -12,6 +12,7 @@
 #include <set>
 #include <utility>
 
+#include <varve/core/cpu/background.h>
 #include <varve/core/graph.h>
 #include <varve/io/durable.h>
 #include <varve/io/reader.h>
@@ -87,6 +88,7 @@ void CheckpointDirectory::save_async(const Checkpoint& checkpoint) {
   container.tensors = io::snapshot(container.tensors);
   running_ = std::async(std::launch::async,
                         [this, container = std::move(container), step = checkpoint.step]() mutable {
+                          const cpu::Background background;
                           write(std::move(container), step);
                         });
 }

@@ -37,9 +37,9 @@ class VARVE_API CheckpointDirectory {
   // highest step: who goes back to an earlier one and saves below it is told so, and removes the later ones
   // or saves to another folder.
   void save(const Checkpoint& checkpoint);
-  // The same by another thread: returns once the values are copied, so that they may change (on a device:
-  // once it will copy them before whatever it is asked next). An error of the last one surfaces at the next
-  // call, before which it is finished.
+  // The same by one other thread, which leaves the pool to training: returns once the values are copied, so
+  // that they may change (on a device: once it will copy them before whatever it is asked next). An error of
+  // the last one surfaces at the next call, before which it is finished.
   void save_async(const Checkpoint& checkpoint);
   void wait();
 
