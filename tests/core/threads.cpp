@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <ctime>
 #include <string>
 #include <thread>
 #include <vector>
@@ -126,4 +127,18 @@ TEST_CASE("a thread that is alone leaves the pool to others") {
   }
   CHECK_FALSE(cpu::is_alone());
   set_threads(available_processors());
+}
+
+TEST_CASE("workers that have nothing to do stop spinning") {
+  const int processors = available_processors();
+  if (processors < 2) {
+    MESSAGE("skipped: there is one processor");
+    return;
+  }
+  set_threads(processors);  // all spin: each has a processor
+  CHECK(sum_of_tasks() == 499500);
+  const std::clock_t before = std::clock();  // the process's time on processors: others take none of it
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  const double used = static_cast<double>(std::clock() - before) / CLOCKS_PER_SEC;
+  CHECK(used < 0.1 * (processors - 1) / 4);
 }
