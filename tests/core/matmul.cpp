@@ -3,8 +3,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include <varve/core/cpu/threads.h>
 #include <varve/core/ops/copy.h>
@@ -59,6 +61,31 @@ void check(int64_t m, int64_t n, int64_t k, const Generator& draws) {
     }
 }
 
+using Computations = std::vector<std::function<Tensor()>>;
+
+// Each gives the same bits on any number of threads.
+void check_on_threads(const Computations& computations) {
+  const int before = threads();
+  set_threads(1);
+  Tensors alone;
+  for (const auto& compute : computations) alone.push_back(compute());
+  for (const int count : {2, 3, 8, 17}) {
+    set_threads(count);
+    CAPTURE(count);
+    for (size_t i = 0; i < alone.size(); ++i) {
+      CAPTURE(i);
+      CHECK(identical(alone[i], computations[i]()));
+    }
+  }
+  set_threads(before);
+}
+
+// All axes but the last two.
+Shape leading(Shape shape) {
+  for (int i = 0; i < 2; ++i) shape.erase(shape.rank() - 1);
+  return shape;
+}
+
 }  // namespace
 
 TEST_CASE_TEMPLATE("products of few and of many rows, columns and terms are right, however they lie", T,
@@ -99,19 +126,73 @@ TEST_CASE_TEMPLATE("how factors lie, and how many rows are asked for at a time, 
 }
 
 TEST_CASE("threads change no bit of a product, whatever tiles it is cut into") {
+  // By work: alone, in two, one tile a thread or fewer, several a thread; few rows or columns, and none few.
+  const int64_t sizes[][3] = {{20, 30, 50},    {64, 10, 256},     {64, 256, 784},  {784, 256, 64},
+                              {47, 700, 300},  {65, 100, 784},    {16, 520, 300},  {1, 3000, 700},
+                              {3000, 1, 700},  {7, 2000, 900},    {2000, 9, 900},  {33, 1500, 1500},
+                              {257, 561, 210}, {129, 1500, 1500}, {131, 700, 3000}};
+  Computations products;
   const Generator draws(3);
+  for (const auto& size : sizes)
+    for (const DType dtype : {DType::f32, DType::f64, DType::bf16, DType::f16})
+      for (const int turned : {0, 1, 2, 3}) {
+        const int64_t m = size[0], n = size[1], k = size[2];
+        const bool turn_a = turned % 2 == 1, turn_b = turned / 2 == 1;
+        if (m * n * k > 20'000'000 && turned != 2) continue;  // they take long
+        const Tensor a = randn(turn_a ? Shape{k, m} : Shape{m, k}, dtype, draws);
+        const Tensor b = randn(turn_b ? Shape{n, k} : Shape{k, n}, dtype, draws);
+        products.push_back([=] { return matmul(a, b, turn_a, turn_b); });
+      }
+  check_on_threads(products);
+}
+
+TEST_CASE("a batch has the bits of its products one by one, on any number of threads") {
+  const Generator draws(4);
+  struct Case {
+    Shape a, b;
+  };
+  const Case cases[] = {
+      {{2, 4, 4}, {2, 4, 4}},         {{3000, 4, 4}, {3000, 4, 4}},    {{1000, 8, 8}, {1000, 8, 8}},
+      {{301, 9, 31}, {301, 31, 17}},  {{64, 64, 64}, {64, 64, 64}},    {{5, 130, 90}, {5, 90, 70}},
+      {{3, 256, 256}, {3, 256, 256}}, {{7, 1, 20, 30}, {5, 30, 40}},   {{41, 20, 30}, {30, 40}},
+      {{20, 30}, {41, 30, 40}},       {{6, 1, 1, 8, 9}, {3, 50, 9, 5}}};
+  Computations products;
+  for (const Case& c : cases)
+    for (const DType dtype : {DType::f32, DType::f64, DType::bf16})
+      for (const int turned : {0, 1, 2, 3}) {
+        CAPTURE(to_string(c.a));
+        CAPTURE(turned);
+        const bool turn_a = turned % 2 == 1, turn_b = turned / 2 == 1;
+        const Tensor plain_a = randn(c.a, dtype, draws), plain_b = randn(c.b, dtype, draws);
+        const Tensor a = turn_a ? contiguous(transpose(plain_a)) : plain_a;
+        const Tensor b = turn_b ? contiguous(transpose(plain_b)) : plain_b;
+        const auto product = [=] { return matmul(a, b, turn_a, turn_b); };
+        products.push_back(product);
+        const Tensor y = flatten(product(), 0, -3);
+        const auto each = [&](const Tensor& x) {
+          Shape batch = broadcast(leading(c.a), leading(c.b), "test");
+          batch.push_back(x.size(-2)), batch.push_back(x.size(-1));
+          return flatten(expand(x, batch), 0, -3);
+        };
+        const Tensor all_a = each(a), all_b = each(b);
+        int64_t different = 0;
+        for (int64_t i = 0; i < y.size(0); i += 1 + i / 50)
+          different += !identical(y[i], matmul(all_a[i], all_b[i], turn_a, turn_b));
+        CHECK(different == 0);
+      }
+  const Tensor heads = permute(randn({3, 70, 4, 32}, DType::f32, draws), {0, 2, 1, 3});  // as attention's lie
+  products.push_back([=] { return matmul(heads, heads, false, true); });
+  check_on_threads(products);
+}
+
+TEST_CASE("batches of nothing, of no terms and of no rows") {
   const int before = threads();
-  const int64_t sizes[][3] = {{129, 1500, 1500}, {131, 700, 3000}, {257, 561, 2100}, {33, 1500, 1500}};
-  for (const auto& size : sizes) {
-    const int64_t m = size[0], n = size[1], k = size[2];
-    CAPTURE(m);
-    for (const DType dtype : {DType::f32, DType::bf16, DType::f16}) {
-      const Tensor a = randn({m, k}, dtype, draws), b = randn({n, k}, dtype, draws);
-      set_threads(1);
-      const Tensor alone = matmul(a, b, false, true);
-      set_threads(3);
-      CHECK(identical(alone, matmul(a, b, false, true)));
-    }
+  for (const int count : {1, 3}) {
+    set_threads(count);
+    CHECK(matmul(ones({0, 4, 5}), ones({0, 5, 6})).shape() == Shape{0, 4, 6});
+    CHECK(matmul(ones({3, 0, 5}), ones({5, 6})).shape() == Shape{3, 0, 6});
+    for (const DType dtype : {DType::f32, DType::f16})
+      CHECK(identical(matmul(ones({300, 7, 0}, dtype), ones({300, 0, 9}, dtype)), zeros({300, 7, 9}, dtype)));
   }
   set_threads(before);
 }
