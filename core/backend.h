@@ -133,6 +133,8 @@ class VARVE_API Backend {
   // Where calls that go row by row had better be done together, a part of the rows at a time: about how many
   // bytes of results a part should have, to stay in cache; 0 where each had better be done whole.
   virtual size_t part_bytes() const { return 0; }
+  // Into how many parts calls of so many multiply-adds had better be cut for all threads to have some.
+  virtual int64_t parts_for(double /*work*/) const { return 1; }
   // part(i, room) for each i < count, several at once; room is at least `bytes` that nobody else has
   // meanwhile.
   virtual void run_parts(int64_t count, size_t bytes, const std::function<void(int64_t, std::byte*)>& part);

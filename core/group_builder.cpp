@@ -1,7 +1,6 @@
 #include <varve/core/group_builder.h>
 
 #include <algorithm>
-#include <bit>
 
 namespace varve {
 
@@ -104,11 +103,11 @@ void GroupBuilder::measure(const Graph::Call& call, const RowCall& rows) {
 // small enough, and threads that meet once and not after each call.
 RowCut GroupBuilder::cut() const {
   const size_t by_size = std::max<size_t>(written_bytes_ / part_bytes_, 1);
-  const size_t by_work = work_ < 128e3 ? 1 : work_ < 256e6 ? 2 : work_ < 4e9 ? 4 : 16;
   const auto pays = [&](size_t parts) {
     return (parts - 1) * whole_bytes_ <= (parts >= by_size ? cached_bytes_ : 0) + calls_.size() * kMeeting;
   };
-  size_t parts = std::bit_ceil(std::max(by_size, by_work));
+  auto parts = static_cast<size_t>(on_->parts_for(work_));
+  while (parts < by_size) parts *= 2;  // a multiple of what the threads need
   while (!pays(parts)) parts /= 2;
   return cut_rows(rows_, static_cast<int64_t>(parts), sums_ ? kFewestInProduct : 1);
 }

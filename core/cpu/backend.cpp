@@ -8,6 +8,7 @@
 #include <varve/core/cpu/drivers.h>
 #include <varve/core/cpu/flush.h>
 #include <varve/core/cpu/large_blocks.h>
+#include <varve/core/cpu/pieces.h>
 #include <varve/core/cpu/threads.h>
 #include <varve/core/cpu/workspace.h>
 #include <varve/core/error.h>
@@ -84,6 +85,7 @@ class CpuBackend final : public Backend {
   }
   // Half of the second cache that is assumed.
   size_t part_bytes() const override { return size_t{512} << 10; }
+  int64_t parts_for(double work) const override { return cpu::pieces_for(work, threads()); }
   void run_parts(int64_t count, size_t bytes, const std::function<void(int64_t, std::byte*)>& part) override {
     cpu::parallel(count, [&](int64_t i) { part(i, cpu::part_room(bytes)); });
   }

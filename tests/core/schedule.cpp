@@ -1,5 +1,6 @@
 // Plans whose calls are moved and done together: programs drawn at random, with views, updates in place and
 // products, give the bits of an eager run; and what is done together.
+#include <varve/core/cpu/threads.h>
 #include <varve/core/ops/elementwise.h>
 #include <varve/core/ops/index.h>
 #include <varve/core/ops/matmul.h>
@@ -97,6 +98,8 @@ bool all_identical(const Tensors& a, const Tensors& b) {
 }  // namespace
 
 TEST_CASE("programs drawn at random give the same bits, planned and not") {
+  const int before = threads();
+  set_threads(4);  // to be cut for
   size_t grouped = 0;
   for (uint64_t seed = 1; seed <= 150; ++seed) {
     CAPTURE(seed);
@@ -113,6 +116,37 @@ TEST_CASE("programs drawn at random give the same bits, planned and not") {
     grouped += plan.plans()[0]->grouped_calls();
   }
   CHECK(grouped > 1000);
+  set_threads(before);
+}
+
+TEST_CASE("a plan gives the same bits for however many threads it was made, and on however many it runs") {
+  const int before = threads();
+  Draws draws(7);
+  const auto small = [&](const Shape& shape) { return draws.numbers(shape, DType::f32, {-0.2, 0.2}); };
+  const Tensor x = small({8, 96, 64}), weight = small({64, 64}), wide = small({1536, 128});
+  const Tensor in = small({128, 96}), out = small({96, 40});
+  const auto attention = [&] {
+    Tensor w = weight.detach();
+    w.set_requires_grad();
+    const Tensor q = matmul(x, w), y = matmul(softmax(matmul(q, x, false, true)), x);
+    sum(tanh(y) * y).backward();
+    return Tensors{y, w.grad()};
+  };
+  const auto layers = [&] { return Tensors{softmax(matmul(tanh(matmul(tanh(wide), in)), out))}; };
+  const Tensors expected[] = {attention(), layers()};
+  for (const int made : {1, 2, 3, 8, 17}) {
+    CAPTURE(made);
+    set_threads(made);
+    auto first = compile(attention);
+    auto second = compile(layers);
+    for (const int used : {made, 2, 5}) {
+      set_threads(used);
+      CHECK(all_identical(first(), expected[0]));
+      CHECK(all_identical(second(), expected[1]));
+    }
+    if (made > 1) CHECK(first.plans()[0]->grouped_calls() + second.plans()[0]->grouped_calls() > 0);
+  }
+  set_threads(before);
 }
 
 TEST_CASE("an input that lies elsewhere in what a plan writes is traced anew") {
