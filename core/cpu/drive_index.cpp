@@ -23,7 +23,6 @@ void check_indices(const View& index, const IndexRange& range) {
 
 namespace {
 
-constexpr int64_t kTaskWork = 32768;
 constexpr int64_t kGatherWork = 8192;  // elements, of rows that lie far apart
 
 // `v` with stride 0 along `axis` and the size that `shape` has there: what lies at the axis is found by index
@@ -103,7 +102,7 @@ void drive_scatter_add(const View& in, const View& index, int axis, const View& 
   // element.
   constexpr int64_t kBlock = 256;
   const int last = in.rank() - 1;
-  const bool cut = last != axis && in.numel() >= kTaskWork;
+  const bool cut = last != axis && in.numel() >= 2 * kTaskWork;
   const int64_t blocks = cut ? (in.shape[last] + kBlock - 1) / kBlock : 1;
   parallel(blocks, [&](int64_t block) {
     const auto part = [&](const View& v) {

@@ -10,10 +10,9 @@
 namespace varve::cpu {
 namespace {
 
-constexpr int64_t kPiece = 2048;      // elements of a row folded by one call
-constexpr int64_t kSegment = 65536;   // elements of a row folded in turn
-constexpr int64_t kRows = 128;        // rows folded in turn, column by column
-constexpr int64_t kTaskWork = 32768;  // elements worth a task
+constexpr int64_t kPiece = 2048;     // elements of a row folded by one call
+constexpr int64_t kSegment = 65536;  // elements of a row folded in turn
+constexpr int64_t kRows = 128;       // rows folded in turn, column by column
 
 // Some of a space's axes.
 struct AxisList {
@@ -58,7 +57,7 @@ class Reduction {
   void run() {
     const int64_t units = kept_.total / columns_ * blocks_ * segments_;
     const int64_t work = std::min(segment_, reduced_.total) * width_;
-    const int64_t group = std::max<int64_t>(1, kTaskWork / std::max<int64_t>(work, 1));
+    const int64_t group = std::max<int64_t>(1, 2 * kTaskWork / std::max<int64_t>(work, 1));
     std::byte* partials = segments_ > 1 ? workspace(static_cast<size_t>(units * width_ * item_)) : nullptr;
     parallel((units + group - 1) / group, [&](int64_t task) {
       for (int64_t u = task * group; u < std::min(units, (task + 1) * group); ++u) {

@@ -11,8 +11,6 @@
 namespace varve::cpu {
 namespace {
 
-constexpr int64_t kTaskWork = 16384;  // elements worth a task
-
 // A number of 24 bits may round up to 1 in a type of fewer: keep as many as that has.
 void keep_below_one(DType dtype, float* u, int64_t n) {
   const float steps = dtype == DType::f16 ? 0x1p11f : 0x1p8f;

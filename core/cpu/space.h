@@ -12,6 +12,8 @@ namespace varve::cpu {
 
 // How much a kernel handles at a time: 512 elements of 8 bytes for each operand stay in the first cache.
 inline constexpr int64_t kChunk = 512;
+// Elements of rows or draws worth a task; of sums, where one costs an addition, twice as many.
+inline constexpr int64_t kTaskWork = 32 * kChunk;
 inline constexpr int kMaxOperands = 12;
 
 struct Operand {
