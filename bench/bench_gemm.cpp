@@ -1,13 +1,13 @@
 // Matrix products: ours in turn with Eigen's on the same data, and as a fraction of the multiply-add peak
 // that this run measured. Google Benchmark's options and JSON; cases are gemm/<dtype>/<m>x<k>x<n>/threads:<t>
-// and nothing more, so timing is paused for Eigen rather than manual, and no number of iterations is set.
+// and batch/<dtype>/<count>x<m>x<k>x<n>/threads:<t>, and nothing more, so timing is paused for Eigen rather
+// than manual, and no number of iterations is set.
 //
 // Counters, of the median: flops (a rate), of_peak (fraction of the peak of that many threads), of_eigen
 // (Eigen's time over ours in pairs run one after the other; its product of f32 for bf16), eigen_flops.
 //
-//   bench_gemm --serve [--threads N]     reads the names of cases on stdin, answers each with the seconds of
-//   a
-//                                        product: what other peers are interleaved with
+//   bench_gemm --serve [--threads N]   reads the names of cases on stdin, answers each with the seconds of a
+//                                      product, or of a batch: what other peers are interleaved with
 #include <benchmark/benchmark.h>
 
 #include <CLI/CLI.hpp>
@@ -63,37 +63,52 @@ double peak_once(int threads) {
   return entry->second;
 }
 
-double operations(int64_t m, int64_t k, int64_t n) {
-  return 2.0 * static_cast<double>(m) * static_cast<double>(k) * static_cast<double>(n);
-}
+struct Sizes {
+  int64_t count, m, k, n;  // products [m, k] by [k, n]
+  double flops() const {
+    return 2.0 * static_cast<double>(count * m) * static_cast<double>(k) * static_cast<double>(n);
+  }
+  std::string name() const {
+    const std::string one = std::to_string(m) + "x" + std::to_string(k) + "x" + std::to_string(n);
+    return count == 1 ? one : std::to_string(count) + "x" + one;
+  }
+};
 
-// The operands of a product, and both ways to compute it.
+// The operands of a product or of a batch of them, and both ways to compute it.
 template <class T>
 class Products {
  public:
-  Products(int64_t m, int64_t k, int64_t n) : m_(m), k_(k), n_(n) {}
-  double flops() const { return operations(m_, k_, n_); }
+  explicit Products(const Sizes& sizes) : sizes_(sizes) {}
+  double flops() const { return sizes_.flops(); }
   int repeats() const { return static_cast<int>(std::max(1.0, 5e8 / flops())); }
   void ours() const {
     const varve::View in[] = {a_.view(), b_.view()}, out[] = {c_.view()};
     varve::Matmul{}.run(varve::cpu_backend(), in, out, {});
   }
+  // One after the other, where they are several.
   void eigen() const {
     const Peer *x = peer_a_.template data<Peer>().data(), *y = peer_b_.template data<Peer>().data();
     Peer* z = peer_c_.view().template as<Peer>();
-    if constexpr (std::is_same_v<Peer, float>)
-      bench::peers().eigen_f32(m_, n_, k_, x, y, z);
-    else
-      bench::peers().eigen_f64(m_, n_, k_, x, y, z);
+    const auto [count, m, k, n] = sizes_;
+    for (int64_t i = 0; i < count; ++i, x += m * k, y += k * n, z += m * n)
+      if constexpr (std::is_same_v<Peer, float>)
+        bench::peers().eigen_f32(m, n, k, x, y, z);
+      else
+        bench::peers().eigen_f64(m, n, k, x, y, z);
   }
 
  private:
   using Peer = typename Kind<T>::Eigens;
   static constexpr varve::DType kType = varve::dtype_of<T>, kPeer = varve::dtype_of<Peer>;
-  int64_t m_, k_, n_;
-  varve::Tensor a_ = varve::randn({m_, k_}, kType), b_ = varve::randn({k_, n_}, kType);
-  varve::Tensor c_ = varve::zeros({m_, n_}, kType), peer_a_ = varve::cast(a_, kPeer);
-  varve::Tensor peer_b_ = varve::cast(b_, kPeer), peer_c_ = varve::zeros({m_, n_}, kPeer);
+  varve::Shape matrices(int64_t rows, int64_t columns) const {
+    return sizes_.count == 1 ? varve::Shape{rows, columns} : varve::Shape{sizes_.count, rows, columns};
+  }
+  Sizes sizes_;
+  varve::Tensor a_ = varve::randn(matrices(sizes_.m, sizes_.k), kType);
+  varve::Tensor b_ = varve::randn(matrices(sizes_.k, sizes_.n), kType);
+  varve::Tensor c_ = varve::zeros(matrices(sizes_.m, sizes_.n), kType);
+  varve::Tensor peer_a_ = varve::cast(a_, kPeer), peer_b_ = varve::cast(b_, kPeer);
+  varve::Tensor peer_c_ = varve::zeros(c_.shape(), kPeer);
 };
 
 // Of one product, timed several at a time where they are small.
@@ -110,11 +125,11 @@ double seconds(const Products<T>& products, const auto& product) {
 constexpr int kPairs = 7;  // at least, in each case
 
 template <class T>
-void gemm(benchmark::State& state, int64_t m, int64_t k, int64_t n, int threads) {
+void gemm(benchmark::State& state, const Sizes& sizes, int threads) {
   varve::set_threads(threads);
   bench::peers().eigen_threads(threads);
   const double limit = peak_once<T>(threads);
-  const Products<T> products(m, k, n);
+  const Products<T> products(sizes);
   // The threads of what ran before may still spin: those of OpenMP do for several milliseconds.
   const auto settle = [&] {
     if (threads > 1) std::this_thread::sleep_for(std::chrono::milliseconds(20));
@@ -150,18 +165,18 @@ void gemm(benchmark::State& state, int64_t m, int64_t k, int64_t n, int threads)
 
 // Calls f with each case: its dtype as a type, its name, its sizes, and how many threads.
 void for_each_case(const auto& f) {
-  constexpr int64_t kSizes[][3] = {{64, 784, 256},     {64, 256, 10},     {128, 784, 512},
-                                   {256, 256, 256},    {512, 512, 512},   {1024, 1024, 1024},
-                                   {2048, 2048, 2048}, {4096, 4096, 4096}};
-  const auto named = [](const char* dtype, const int64_t(&s)[3], int threads) {
-    return "gemm/" + std::string(dtype) + "/" + std::to_string(s[0]) + "x" + std::to_string(s[1]) + "x" +
-           std::to_string(s[2]) + "/threads:" + std::to_string(threads);
-  };
+  constexpr Sizes kSizes[] = {{1, 64, 784, 256},     {1, 64, 256, 10},      {1, 128, 784, 512},
+                              {1, 256, 256, 256},    {1, 512, 512, 512},    {1, 1024, 1024, 1024},
+                              {1, 2048, 2048, 2048}, {1, 4096, 4096, 4096}, {1000, 8, 8, 8},
+                              {64, 64, 64, 64},      {64, 256, 32, 256},    {64, 256, 256, 32}};
   const int all = varve::available_processors();
-  for (const auto& s : kSizes)
+  for (const Sizes& s : kSizes)
     for (int threads = 1; threads <= all; threads += std::max(1, all - 1)) {
       const auto of = [&]<class T>(T kind) {
-        f(kind, named(Kind<T>::kName, s, threads), s[0], s[1], s[2], threads);
+        f(kind,
+          std::string(s.count == 1 ? "gemm/" : "batch/") + Kind<T>::kName + "/" + s.name() +
+              "/threads:" + std::to_string(threads),
+          s, threads);
       };
       of(float{}), of(double{}), of(varve::BFloat16{});
     }
@@ -172,12 +187,12 @@ void serve(bench::Options options) {
   if (!options.threads) options.threads = varve::threads();
   varve::set_threads(options.threads);
   bench::peers().eigen_threads(options.threads);
-  for_each_case([&]<class T>(T, const std::string& name, int64_t m, int64_t k, int64_t n, int threads) {
+  for_each_case([&]<class T>(T, const std::string& name, const Sizes& sizes, int threads) {
     if (threads != options.threads) return;
     // Made when they are first asked for.
     const auto made = std::make_shared<std::optional<Products<T>>>();
-    const auto products = [=]() -> const Products<T>& { return *made ? **made : made->emplace(m, k, n); };
-    const double flops = operations(m, k, n);
+    const auto products = [=]() -> const Products<T>& { return *made ? **made : made->emplace(sizes); };
+    const double flops = sizes.flops();
     cases.add(
         {name, flops, [=] { return seconds(products(), [&] { products().ours(); }); }, Kind<T>::kPeakName});
     if constexpr (std::is_same_v<T, typename Kind<T>::Eigens>)
@@ -200,8 +215,8 @@ int main(int argc, char** argv) try {
     serve(options);
     return 0;
   }
-  for_each_case([&]<class T>(T, const std::string& name, int64_t m, int64_t k, int64_t n, int threads) {
-    const auto run = [=](benchmark::State& state) { gemm<T>(state, m, k, n, threads); };
+  for_each_case([&]<class T>(T, const std::string& name, const Sizes& sizes, int threads) {
+    const auto run = [=](benchmark::State& state) { gemm<T>(state, sizes, threads); };
     benchmark::RegisterBenchmark(name.c_str(), run)->Unit(benchmark::kMicrosecond);
   });
   benchmark::Initialize(&argc, argv);
