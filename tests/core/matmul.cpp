@@ -138,7 +138,8 @@ TEST_CASE("threads change no bit of a product, whatever tiles it is cut into") {
       for (const int turned : {0, 1, 2, 3}) {
         const int64_t m = size[0], n = size[1], k = size[2];
         const bool turn_a = turned % 2 == 1, turn_b = turned / 2 == 1;
-        if (m * n * k > 20'000'000 && turned != 2) continue;  // they take long
+        const bool usual = turned == 2 && (dtype == DType::f32 || dtype == DType::bf16);
+        if (m * n * k > 20'000'000 && !usual) continue;  // they take long
         const Tensor a = randn(turn_a ? Shape{k, m} : Shape{m, k}, dtype, draws);
         const Tensor b = randn(turn_b ? Shape{n, k} : Shape{k, n}, dtype, draws);
         products.push_back([=] { return matmul(a, b, turn_a, turn_b); });
