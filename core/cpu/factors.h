@@ -5,6 +5,9 @@
 #include <Eigen/Core>
 #include <cstdint>
 #include <optional>
+#include <type_traits>
+
+#include <varve/core/dtype.h>
 
 namespace varve::cpu {
 
@@ -50,7 +53,7 @@ struct AsIs {
 template <class T>
 struct Widened : AsIs<float> {
   using Stored = T;
-  static constexpr bool kReadable = false;
+  static constexpr bool kReadable = std::is_same_v<T, BFloat16>;
 
   static Packet along(const T* from) {
     alignas(64) float wide[kLanes];
