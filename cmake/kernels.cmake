@@ -56,7 +56,7 @@ function(varve_add_kernels target name options)
   target_sources(${target} PRIVATE ${combined})
 endfunction()
 
-# Adds the kernels of a level. AVX512-BF16 costs one loop more, not one level more.
+# Adds the kernels of a level. AVX512-BF16 and AMX cost one loop more each, not one level more.
 function(varve_add_level target level)
   set(march)
   if(NOT level STREQUAL "generic")
@@ -65,6 +65,7 @@ function(varve_add_level target level)
   varve_add_kernels(${target} ${level} "${march}" ${varve_kernel_sources})
   if(level STREQUAL "x86_64_v4")
     varve_add_kernels(${target} ${level}_bf16 "${march};-mavx512bf16" core/cpu/gemm_bf16.cpp)
+    varve_add_kernels(${target} ${level}_amx "${march};-mamx-tile;-mamx-bf16" core/cpu/gemm_amx.cpp)
   endif()
   target_compile_definitions(${target} PRIVATE VARVE_LEVEL_${level})
 endfunction()

@@ -6,7 +6,7 @@ set(varve_internal
   core/schedule.h core/ops/dense_copies.h core/ops/elementwise.h core/ops/list.h
   core/cpu/background.h core/cpu/cgroup.h core/cpu/dots.h core/cpu/drivers.h core/cpu/factors.h core/cpu/flush.h core/cpu/gemm.h core/cpu/kernels.h
   core/cpu/lanes.h core/cpu/large_blocks.h core/cpu/moves.h core/cpu/packed.h core/cpu/pieces.h core/cpu/processor.h core/cpu/row_forms.h
-  core/cpu/space.h core/cpu/tiles.h core/cpu/workspace.h data/prefetch.h
+  core/cpu/space.h core/cpu/squares.h core/cpu/tiles.h core/cpu/workspace.h data/prefetch.h
   io/attribute.h io/blocks.h io/bytes.h io/chunk_coder.h io/extent.h io/ferries.h io/gzip.h io/index.h io/layout.h io/loading.h io/snapshot.h
   io/scratch.h io/sharing.h io/spares.h io/stop_gradient.h io/trace_sizes.h)
 
@@ -28,5 +28,5 @@ else()
   list(APPEND varve_sources cuda/absent.cpp)
 endif()
 list(FILTER varve_headers EXCLUDE REGEX "^cuda/")
-list(REMOVE_ITEM varve_sources ${varve_kernel_sources} core/cpu/gemm_bf16.cpp)
+list(REMOVE_ITEM varve_sources ${varve_kernel_sources} core/cpu/gemm_bf16.cpp core/cpu/gemm_amx.cpp)
 list(REMOVE_ITEM varve_headers ${varve_internal})

@@ -10,7 +10,8 @@
 #include <varve/core/error.h>
 
 // The tables, one from each build of the kernels (cmake/kernels.cmake); a build may leave some out. The first
-// is of one loop, for bf16.
+// two are of one loop, for bf16.
+extern "C" const varve::cpu::Gemm* varve_kernels_x86_64_v4_amx();
 extern "C" const varve::cpu::Gemm* varve_kernels_x86_64_v4_bf16();
 extern "C" const varve::cpu::Kernels* varve_kernels_x86_64_v2();
 extern "C" const varve::cpu::Kernels* varve_kernels_x86_64_v3();
@@ -29,10 +30,12 @@ struct Level {
 };
 
 #if defined(VARVE_LEVEL_x86_64_v4)
-const Kernels* x86_64_v4_bf16() {
+// That of v4 but for products of bf16.
+template <const Gemm* (*kProduct)()>
+const Kernels* x86_64_v4_and() {
   static const Kernels table = [] {
     Kernels t = *varve_kernels_x86_64_v4();
-    t.gemm[static_cast<size_t>(DType::bf16)] = *varve_kernels_x86_64_v4_bf16();
+    t.gemm[static_cast<size_t>(DType::bf16)] = *kProduct();
     return t;
   }();
   return &table;
@@ -41,7 +44,9 @@ const Kernels* x86_64_v4_bf16() {
 
 constexpr Level kLevels[] = {
 #if defined(VARVE_LEVEL_x86_64_v4)
-    {"x86-64-v4-bf16", x86_64_v4_bf16, 5},     {"x86-64-v4", varve_kernels_x86_64_v4, 4},
+    {"x86-64-v4-amx", x86_64_v4_and<varve_kernels_x86_64_v4_amx>, 6},
+    {"x86-64-v4-bf16", x86_64_v4_and<varve_kernels_x86_64_v4_bf16>, 5},
+    {"x86-64-v4", varve_kernels_x86_64_v4, 4},
 #endif
 #if defined(VARVE_LEVEL_x86_64_v3)
     {"x86-64-v3", varve_kernels_x86_64_v3, 3},

@@ -4,10 +4,12 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <string>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
+#include <varve/core/cpu/level.h>
 #include <varve/core/cpu/threads.h>
 #include <varve/core/ops/copy.h>
 #include <varve/core/ops/make.h>
@@ -86,43 +88,79 @@ Shape leading(Shape shape) {
   return shape;
 }
 
+// Calls f on each instruction set whose products of T may differ from those of the others that this processor
+// has.
+template <class T>
+void on_each_level(const auto& f) {
+  const std::string before = cpu::level();
+  for (const std::string& level : cpu::levels()) {
+    if (level != before && !std::is_same_v<T, BFloat16>) continue;
+    cpu::set_level(level);
+    CAPTURE(level);
+    f();
+  }
+  cpu::set_level(before);
+}
+
 }  // namespace
 
 TEST_CASE_TEMPLATE("products of few and of many rows, columns and terms are right, however they lie", T,
                    float, double, Half, BFloat16) {
   const Generator draws(1);
   const int64_t few[] = {1, 5, 6, 7, 17, 67};
-  for (const int64_t m : few)
-    for (const int64_t n : few)
-      for (const int64_t k : {1, 15, 64, 307}) check<T>(m, n, k, draws);
-  check<T>(2, 70, 12'000, draws);  // few rows, and too deep to be packed at once
-  check<T>(70, 2, 12'000, draws);
-  check<T>(3, 7, 40'000, draws);
-  check<T>(67, 71, 3000, draws);
-  check<T>(150, 530, 300, draws);  // more than one block of columns, and of terms
+  on_each_level<T>([&] {
+    for (const int64_t m : few)
+      for (const int64_t n : few)
+        for (const int64_t k : {1, 15, 64, 307}) check<T>(m, n, k, draws);
+    check<T>(2, 70, 12'000, draws);  // few rows, and too deep to be packed at once
+    check<T>(70, 2, 12'000, draws);
+    check<T>(3, 7, 40'000, draws);
+    check<T>(67, 71, 3000, draws);
+    check<T>(150, 530, 300, draws);  // more than one block of columns, and of terms
+  });
+}
+
+TEST_CASE("products of bf16 whose sides end within a square of sums, or its terms, are right") {
+  const Generator draws(4);
+  const int64_t sides[] = {16, 31, 32, 33, 48};
+  on_each_level<BFloat16>([&] {
+    for (const int64_t m : sides)
+      for (const int64_t n : sides)
+        for (const int64_t k : {1, 2, 31, 32, 33}) check<BFloat16>(m, n, k, draws);
+    for (const int64_t k : {511, 512, 513, 1025}) check<BFloat16>(33, 17, k, draws);
+    check<BFloat16>(20, 1041, 40, draws);  // more than one block of vectors
+    check<BFloat16>(1041, 20, 40, draws);
+  });
 }
 
 TEST_CASE_TEMPLATE("how factors lie, and how many rows are asked for at a time, changes no bit", T, float,
                    double, Half, BFloat16) {
   const Generator draws(2);
   constexpr DType dtype = dtype_of<T>;
-  const int64_t sizes[][3] = {{64, 48, 30}, {100, 530, 300}, {260, 17, 70}, {33, 200, 600}, {48, 40, 333}};
-  for (const auto& size : sizes) {
-    const int64_t m = size[0], n = size[1], k = size[2];
-    CAPTURE(m);
-    const Tensor a = randn({m, k}, dtype, draws), b = randn({k, n}, dtype, draws), y = matmul(a, b);
-    const Tensor turned_a = contiguous(transpose(a, 0, 1)), turned_b = contiguous(transpose(b, 0, 1));
-    CHECK(identical(y, matmul(turned_a, b, true, false)));
-    CHECK(identical(y, matmul(a, turned_b, false, true)));
-    CHECK(identical(y, matmul(turned_a, turned_b, true, true)));
-    const auto among_nans = [](const Tensor& x) {
-      return slice(pad(x, 1, 1, 2, std::nan("")), 1, 1, 1 + x.size(1));
-    };
-    CHECK(identical(y, matmul(among_nans(a), among_nans(b))));
-    CHECK(identical(y, matmul(among_nans(turned_a), among_nans(turned_b), true, true)));
-    for (const int64_t rows : {16, 17, 31})
-      CHECK(identical(slice(y, 0, 1, 1 + rows), matmul(slice(a, 0, 1, 1 + rows), b)));
-  }
+  const int64_t sizes[][3] = {{64, 48, 30},  {100, 530, 300}, {260, 17, 70},   {33, 200, 600},
+                              {48, 40, 333}, {32, 32, 1},     {1050, 40, 513}, {31, 1050, 35}};
+  on_each_level<T>([&] {
+    for (const auto& size : sizes) {
+      const int64_t m = size[0], n = size[1], k = size[2];
+      CAPTURE(m);
+      const Tensor a = randn({m, k}, dtype, draws), b = randn({k, n}, dtype, draws), y = matmul(a, b);
+      const Tensor turned_a = contiguous(transpose(a, 0, 1)), turned_b = contiguous(transpose(b, 0, 1));
+      CHECK(identical(y, matmul(turned_a, b, true, false)));
+      CHECK(identical(y, matmul(a, turned_b, false, true)));
+      CHECK(identical(y, matmul(turned_a, turned_b, true, true)));
+      const auto among_nans = [](const Tensor& x) {
+        return slice(pad(x, 1, 1, 2, std::nan("")), 1, 1, 1 + x.size(1));
+      };
+      CHECK(identical(y, matmul(among_nans(a), among_nans(b))));
+      CHECK(identical(y, matmul(among_nans(turned_a), among_nans(turned_b), true, true)));
+      for (const int64_t rows : {16, 17, 29})
+        CHECK(identical(slice(y, 0, 1, 1 + rows), matmul(slice(a, 0, 1, 1 + rows), b)));
+      if (n >= 33) {
+        const Tensor some = contiguous(slice(b, 1, 7, 31)), all = contiguous(slice(y, 1, 7, 31));
+        CHECK(identical(all, matmul(a, some)));
+      }
+    }
+  });
 }
 
 TEST_CASE("threads change no bit of a product, whatever tiles it is cut into") {
@@ -131,7 +169,7 @@ TEST_CASE("threads change no bit of a product, whatever tiles it is cut into") {
                               {47, 700, 300},  {65, 100, 784},    {16, 520, 300},  {1, 3000, 700},
                               {3000, 1, 700},  {7, 2000, 900},    {2000, 9, 900},  {33, 1500, 1500},
                               {257, 561, 210}, {129, 1500, 1500}, {131, 700, 3000}};
-  Computations products;
+  Computations products, of_bf16;
   const Generator draws(3);
   for (const auto& size : sizes)
     for (const DType dtype : {DType::f32, DType::f64, DType::bf16, DType::f16})
@@ -142,9 +180,10 @@ TEST_CASE("threads change no bit of a product, whatever tiles it is cut into") {
         if (m * n * k > 20'000'000 && !usual) continue;  // they take long
         const Tensor a = randn(turn_a ? Shape{k, m} : Shape{m, k}, dtype, draws);
         const Tensor b = randn(turn_b ? Shape{n, k} : Shape{k, n}, dtype, draws);
-        products.push_back([=] { return matmul(a, b, turn_a, turn_b); });
+        (dtype == DType::bf16 ? of_bf16 : products).push_back([=] { return matmul(a, b, turn_a, turn_b); });
       }
   check_on_threads(products);
+  on_each_level<BFloat16>([&] { check_on_threads(of_bf16); });
 }
 
 TEST_CASE("a batch has the bits of its products one by one, on any number of threads") {
