@@ -45,6 +45,37 @@ double multiply_adds(int64_t rounds) {
   return 2.0 * Operation::kTerms * kChains * kWidth * static_cast<double>(rounds);
 }
 
+// Four squares of sums in tiles. The factors are numbers of all kinds, for what many bits change in takes
+// power.
+double square_products(int64_t rounds) {
+  constexpr int kSquares = 4, kSide = 16, kTerms = 32;
+  const int64_t turns = rounds / 8;
+#if defined(__AVX512F__)
+  struct alignas(64) {
+    uint8_t palette = 1, unused[15]{};
+    uint16_t bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+    uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+  } tiles;
+  uint16_t factor[kSide * kTerms];
+  uint32_t bits = 1;
+  for (uint16_t& x : factor)
+    x = static_cast<uint16_t>(0x3f00 | ((bits = bits * 1664525 + 1013904223) >> 16 & 0x80ff));
+  asm volatile("ldtilecfg %0" : : "m"(tiles));
+  asm volatile(
+      "tilezero %%tmm0\n tilezero %%tmm1\n tilezero %%tmm2\n tilezero %%tmm3\n"
+      "tileloadd (%0,%1,1), %%tmm4\n tileloadd (%0,%1,1), %%tmm5"
+      :
+      : "r"(factor), "r"(int64_t{64})
+      : "memory");
+  for (int64_t r = 0; r < turns; ++r)
+    asm volatile(
+        "tdpbf16ps %tmm5, %tmm4, %tmm0\n tdpbf16ps %tmm5, %tmm4, %tmm1\n"
+        "tdpbf16ps %tmm5, %tmm4, %tmm2\n tdpbf16ps %tmm5, %tmm4, %tmm3");
+  asm volatile("tilerelease");
+#endif
+  return 2.0 * kSquares * kSide * kSide * kTerms * static_cast<double>(turns);
+}
+
 void triad(int64_t count, float* __restrict a, const float* __restrict b, const float* __restrict c) {
   for (int64_t i = 0; i < count; ++i) a[i] = b[i] + 0.5f * c[i];
 }
@@ -62,5 +93,6 @@ const bench::Peers BENCH_LEVEL_TABLE{product<float>,
                                      multiply_adds<float>,
                                      multiply_adds<double>,
                                      multiply_adds<float, PairProduct>,
+                                     square_products,
                                      triad,
                                      triad_in_place};

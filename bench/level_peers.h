@@ -16,6 +16,8 @@ struct Peers {
   double (*fma_f64)(int64_t rounds);
   // The same of pairs of bf16; only where the processor has AVX512-BF16.
   double (*dot_bf16)(int64_t rounds);
+  // And of squares of bf16; only where varve has a level for AMX.
+  double (*square_bf16)(int64_t rounds);
   // a = b + s c, and a = a + s b
   void (*triad)(int64_t count, float* a, const float* b, const float* c);
   void (*triad_in_place)(int64_t count, float* a, const float* b);

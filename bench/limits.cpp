@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <functional>
 #include <memory>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -64,7 +65,9 @@ class Triad {
 double peak_f32(int threads) { return peak(peers().fma_f32, threads); }
 double peak_f64(int threads) { return peak(peers().fma_f64, threads); }
 double peak_bf16(int threads) {
-  return varve::cpu::level() == "x86-64-v4-bf16" ? peak(peers().dot_bf16, threads) : peak_f32(threads);
+  const std::string level = varve::cpu::level();
+  if (level == "x86-64-v4-amx") return peak(peers().square_bf16, threads);
+  return level == "x86-64-v4-bf16" ? peak(peers().dot_bf16, threads) : peak_f32(threads);
 }
 
 Case peak_case(const std::string& name, double (*peak)(int threads)) {
