@@ -50,9 +50,10 @@ struct LeafGrad {
   Tensor after;
 };
 
-// An Error that says where they part, unless both runs did the same: the same calls with the same attributes
-// on the same values, and the same captured tensors, or others with the same bits that are not in `written`.
-VARVE_API void require_same_runs(const Graph& first, const Graph& second, std::span<Storage* const> written);
+// An Error that says where they part, unless both runs did the same calls, with the same attributes on the
+// same values.
+VARVE_API void require_same_calls(const Graph& first, const Graph& second);
+[[noreturn]] VARVE_API void refuse_runs(const std::string& difference);
 
 // Host state that a traced function read: a plan is only replayed while it is what it was then.
 class Guard {

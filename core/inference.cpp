@@ -49,7 +49,8 @@ std::shared_ptr<const Plan> Inference::planned(const Function& f, const Tensors&
     if (std::none_of(plan->outputs_.begin(), plan->outputs_.end(),
                      [&](const Tensor& t) { return t.value().storage.get() == s; }))
       refuse(described(plan->graph_, s));
-  plan->check_repeats(Plan(traced, inputs));
+  Plan(traced, inputs).check_repeats(*plan);
+  plan->traced_.reset();
   return plan;
 }
 

@@ -1,4 +1,4 @@
-// Inference: a function traced once and answered by many threads, each in memory of its own, from the
+// Inference: a function traced beforehand and answered by many threads, each in memory of its own, from the
 // caller's buffers into the caller's buffers. A call allocates nothing.
 //
 //   Inference answer(model, {zeros({1, 784})});                       // after eval(model)

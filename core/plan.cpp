@@ -42,8 +42,27 @@ Plan::Plan(const std::function<Tensors(const Tensors&)>& f, std::span<const Tens
 }
 
 void Plan::check_repeats(const Plan& first) {
-  require_same_runs(*first.traced_, *traced_, written_);
+  require_same_calls(*first.traced_, *traced_);
+  for (size_t i = 0; i < traced_->captured.size(); ++i)
+    check_captured(first.traced_->captured[i].tensor, traced_->captured[i].tensor);
+  if (!std::ranges::equal(first.leaf_grads_, leaf_grads_, {}, &LeafGrad::leaf, &LeafGrad::leaf))
+    refuse_runs("gradients of other leaves were read or replaced");
   traced_.reset();
+}
+
+// A run may make a constant anew, of numbers of the host's: then nobody else holds it, and it stays what it
+// is.
+void Plan::check_captured(const Tensor& first, const Tensor& again) const {
+  if (same_view(first.value(), again.value())) return;
+  const auto is_it = [&](const Graph::Captured& c) { return c.tensor.value_ptr() == again.value_ptr(); };
+  const long ours = 1 + std::ranges::count_if(graph_.captured, is_it);  // and the graph that was traced
+  const char* const why = std::ranges::binary_search(written_, again.value().storage.get()) ? "it is written"
+                          : again.value_ptr().use_count() > ours ? "somebody else holds it"
+                          : !identical(first, again)             ? "its elements differ"
+                                                                 : nullptr;
+  if (why)
+    refuse_runs(fmt::format("each used another tensor for {}{}{}, and {}", to_string(first.spec()),
+                            first.label().empty() ? "" : " ", first.label(), why));
 }
 
 // Reading one memory twice does no harm; where a replay writes, it must be shared as it was when traced: so
@@ -166,7 +185,7 @@ const Tensors& detail::PlanCache::run(std::span<const Tensor> inputs) {
   auto traced = std::make_unique<Plan>(f_, inputs);
   if (found != plans_.end()) {
     traced->check_repeats(**found);
-    return (*found = std::move(traced))->outputs();
+    return (**found = std::move(*traced)).outputs();  // in the same place, for somebody may hold a reference
   }
   if (plans_.size() == kMostPlans) plans_.erase(plans_.begin());
   plans_.push_back(std::move(traced));

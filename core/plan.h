@@ -106,6 +106,7 @@ class VARVE_API Plan {
     bool operator==(const Sharing&) const = default;
   };
   Sharing sharing_of(std::span<const Tensor> inputs, size_t i) const;
+  void check_captured(const Tensor& first, const Tensor& again) const;
   void record(std::span<const Tensor> inputs);
   class Builder;
   friend class Inference;
@@ -197,8 +198,8 @@ auto compile_as(F f, Result (F::*)(Args...)) {
 // The function takes tensors and returns a Tensor, Tensors or nothing. Its host code runs only while it is
 // traced, twice for each kind of inputs, and it is an Error if the two runs differ: what changes between
 // calls must be an argument or a tensor, and a number of the host's (dropout's p, say) is a constant. An
-// argument that requires a gradient is traced once for each such leaf. What it returns is overwritten by the
-// next call.
+// argument that requires a gradient is traced apart for each such leaf. What it returns is overwritten by the
+// next call, but for what the first call for a kind of inputs returned.
 template <class F>
 auto compile(F f) {
   if constexpr (std::is_pointer_v<F>) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -40,7 +41,7 @@ class VARVE_API Optimizer {
   // share the optimizer's memory.
   NamedTensors state_dict() const;
   // Takes over moments, step, learning rates and options; strict as in load_into. A compiled step is traced
-  // again.
+  // again for other options.
   LoadReport load_state_dict(const NamedTensors& state, bool strict = true) {
     StagedLoad staged = stage_load(state, strict);
     staged.commit();
@@ -101,7 +102,7 @@ template <class Options>
 class OptimizerOf : public Optimizer {
  public:
   StagedLoad stage_load(const NamedTensors& state, bool strict = true) override {
-    std::vector<Options> loaded = options_;
+    std::vector<Options> loaded = *options_;
     for (size_t g = 0; g < loaded.size(); ++g) {
       Options::fields(loaded[g], [&]<class T>(const char* name, T& value) {
         value = static_cast<T>(option_in(state, g, name, static_cast<double>(value)));
@@ -111,8 +112,7 @@ class OptimizerOf : public Optimizer {
     StagedLoad staged = Optimizer::stage_load(state, strict);
     staged.commit = [this, loaded = std::move(loaded), tensors = std::move(staged.commit)] {
       tensors();
-      options_ = loaded;
-      ++*loads_;
+      *options_ = loaded;
     };
     return staged;
   }
@@ -124,24 +124,35 @@ class OptimizerOf : public Optimizer {
     for (Group<Options>& g : groups) {
       g.options.check();
       add_group(g.parameters, g.options.lr);
-      options_.push_back(std::move(g.options));
+      options_->push_back(std::move(g.options));
     }
   }
   // Constants of a step, so a trace minds whether others are loaded.
   const Options& options_of(size_t group) const {
-    if (Trace* trace = Trace::current()) trace->guard(loads_.get(), [loads = loads_] { return *loads; });
-    return options_[group];
+    if (Trace* trace = Trace::current())
+      trace->guard(options_.get(), [options = options_] { return digest(*options); });
+    return (*options_)[group];
   }
 
  private:
   std::vector<std::pair<std::string, double>> options(size_t group) const override {
     std::vector<std::pair<std::string, double>> out;
-    Options::fields(options_[group], [&](const char* name, double value) { out.emplace_back(name, value); });
+    Options::fields((*options_)[group],
+                    [&](const char* name, double value) { out.emplace_back(name, value); });
     return out;
   }
 
-  std::vector<Options> options_;
-  std::shared_ptr<uint64_t> loads_ = std::make_shared<uint64_t>(0);
+  // FNV-1a of all but the learning rates.
+  static uint64_t digest(const std::vector<Options>& all) {
+    uint64_t hash = 0xcbf29ce484222325;
+    for (const Options& options : all)
+      Options::fields(options, [&](const char*, double value) {
+        hash = (hash ^ std::bit_cast<uint64_t>(value)) * 0x100000001b3;
+      });
+    return hash;
+  }
+
+  std::shared_ptr<std::vector<Options>> options_ = std::make_shared<std::vector<Options>>();
 };
 
 // Refuses an option that makes no sense: "adam: lr = -1; required is ...".

@@ -97,7 +97,7 @@ class Products {
   // if that saves a seventh. What cannot be read where it lies is packed, or gathered, for each tile again.
   Cut cut_for(int64_t wanted) const {
     constexpr int64_t kFewestColumns = 64, kPacked = 12;  // multiply-adds that could be done meanwhile
-    const int64_t tiles = staged_ ? std::max(wanted, m_ * n_ / kMostStaged) : wanted;
+    const int64_t tiles = staged_ ? std::max(wanted, cut_up(m_ * n_, kMostStaged)) : wanted;
     if (tiles == 1) return {Pieces(m_), Pieces(n_)};
     const int64_t row = staged_ || a_.columns != 1 ? kPacked : 0;
     const int64_t column = staged_ || b_.rows != 1 ? kPacked : 0;

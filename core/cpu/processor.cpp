@@ -11,17 +11,19 @@
 namespace varve::cpu {
 namespace {
 
+#if defined(__x86_64__)
 constexpr uint32_t kTiles = 0x6'0000;  // their configuration and their data
 
 // Whether this process may use tiles: for good, and all its threads, once the system has said so.
 bool tiles_granted() {
-#if defined(__x86_64__) && defined(__linux__)
+#if defined(__linux__)
   constexpr int kRequestPermission = 0x1023, kTileData = 18;  // of arch_prctl
   return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
 #else
   return false;
 #endif
 }
+#endif
 
 }  // namespace
 

@@ -131,11 +131,13 @@ class Pool {
 
   // Its own share, then what is left of the others'. Whether there was anything to do.
   bool work_on_job(size_t own) {
-    int64_t done = 0;
-    for (size_t i = 0; i < shares_.size(); ++i)
+    bool any = false;
+    for (size_t i = 0; i < shares_.size(); ++i) {
+      int64_t done = 0;
       while (do_one(shares_[(own + i) % shares_.size()])) ++done;
-    if (done != 0) done_.fetch_add(done, std::memory_order_release);
-    return done != 0;
+      if (done != 0) done_.fetch_add(done, std::memory_order_release), any = true;
+    }
+    return any;
   }
 
   void work(size_t own) {
@@ -202,7 +204,9 @@ int available_processors() {
 int threads() { return shared().size.load(std::memory_order_relaxed); }
 
 void set_threads(int count) {
-  if (count < 1) throw Error(fmt::format("set_threads: {}; required is at least 1", count));
+  constexpr int kMost = 1 << 14;
+  if (count < 1 || count > kMost)
+    throw Error(fmt::format("set_threads: {}; required is 1 to {}", count, kMost));
   if (inside_task)
     throw Error("set_threads: called by a task, or by a thread that computes alone; call it from another");
   if (count == threads()) return;

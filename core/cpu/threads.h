@@ -13,7 +13,7 @@ namespace varve {
 // How many threads kernels use; at start the processors this process may use, by affinity and by cgroup, or
 // fewer where no more threads can start.
 VARVE_API int threads();
-// At least 1; an Error, and no change, where so many cannot start, or from inside a kernel. Waits for the
+// 1 to 16384; an Error, and no change, where so many cannot start, or from inside a kernel. Waits for the
 // kernel that the pool runs.
 VARVE_API void set_threads(int count);
 VARVE_API int available_processors();

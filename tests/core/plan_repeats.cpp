@@ -65,21 +65,48 @@ TEST_CASE("a captured tensor may be made anew in each run if its elements are th
       [&](const Tensor& x) {
         return x * tensor({bits++, 0.f});
       },
-      "%1, f32[2], is another tensor each time, and has other elements");
+      "each used another tensor for f32[2], and its elements differ");
   Tensor weight = ones({2, 2});
   weight.set_label("weight");
   check_refused([&](const Tensor& x) { return x + std::exchange(weight, weight * 2.0); },
-                "%2, f32[2, 2] weight, is another tensor each time");
+                "each used another tensor for f32[2, 2] weight, and its elements differ");
   check_refused(
       [](const Tensor& x) {
         const Tensor count = tensor({0.f});
         count.assign(count + 1.0);
         return x + count;
       },
-      "%2, f32[1], is another tensor each time, and is written");
+      "each used another tensor for f32[1], and it is written");
+  const Tensor buffers[] = {zeros({2}), zeros({2})};  // alike as yet
+  int turn = 0;
+  check_refused([&](const Tensor& x) { return x + buffers[turn++ % 2]; },
+                "each used another tensor for f32[2], and somebody else holds it");
   const float nan = std::numeric_limits<float>::quiet_NaN();
   auto fine = compile([&](const Tensor& x) { return x * tensor({2.f, nan}) + full({2}, nan); });
   for (int i = 0; i < 4; ++i) CHECK(same_bits(fine(ones({2})), full({2}, nan)));
+}
+
+TEST_CASE("gradients of other leaves in the second run are refused, too") {
+  Tensor leaves[] = {ones({2, 2}), ones({2, 2})};
+  for (Tensor& leaf : leaves) leaf.set_requires_grad();
+  int turn = 0;
+  check_refused(
+      [&](const Tensor& x) {
+        leaves[turn++ % 2].zero_grad();
+        return x + 1.0;
+      },
+      "gradients of other leaves");
+}
+
+TEST_CASE("results that are held by reference are those of the call before, whichever it was") {
+  auto f = compile([](const Tensor& x) { return Tensors{x + 1.0, x * 2.0}; });
+  const Tensors& results = f(ones({1}));
+  const Tensor first = results[0];
+  for (int i = 2; i < 6; ++i) {
+    f(full({1}, i));
+    CHECK(results[0].item() == i + 1);
+    CHECK(first.item() == 2);
+  }
 }
 
 TEST_CASE("one kind of inputs that is refused is no other's concern") {
