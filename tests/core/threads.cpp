@@ -58,7 +58,7 @@ TEST_CASE("the number of threads may change while others compute, but not from i
   std::thread other([&] {
     while (!stop) wrong += sum_of_tasks() != 499500;
   });
-  for (int i = 0; i < 200; ++i) set_threads(2 + i % 3);
+  for (int i = 0; i < 62; ++i) set_threads(2 + i % 3);
   stop = true;
   other.join();
   CHECK(wrong == 0);
