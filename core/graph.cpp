@@ -3,8 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <bit>
-#include <typeinfo>
 
 #include <varve/core/record.h>
 
@@ -135,16 +133,6 @@ void drop_dead_calls(Graph& graph) {
 }
 
 namespace {
-
-// Numbers by their bits: a NaN is like itself.
-bool same_op(const AnyOp& a, const AnyOp& b) {
-  return typeid(a) == typeid(b) &&
-         std::ranges::equal(a.attributes(), b.attributes(), [](const auto& x, const auto& y) {
-           const double *p = std::get_if<double>(&x.second), *q = std::get_if<double>(&y.second);
-           return x.first == y.first && (p && q ? std::bit_cast<uint64_t>(*p) == std::bit_cast<uint64_t>(*q)
-                                                : x.second == y.second);
-         });
-}
 
 std::string call_text(const Graph& graph, size_t i) {
   if (i >= graph.calls.size()) return "nothing more";

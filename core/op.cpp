@@ -2,8 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <bit>
 #include <map>
 #include <mutex>
+#include <typeinfo>
 
 #include <varve/core/ops/list.h>
 
@@ -71,6 +74,15 @@ void require_op(std::string_view name, int version) { maker_of(name, version); }
 OpPtr make_op(std::string_view name, int version, const Attributes& attributes) {
   const OpMaker maker = maker_of(name, version);
   return maker.make(version == maker.version ? attributes : maker.upgrade(version, attributes));
+}
+
+bool same_op(const AnyOp& a, const AnyOp& b) {
+  return typeid(a) == typeid(b) &&
+         std::ranges::equal(a.attributes(), b.attributes(), [](const auto& x, const auto& y) {
+           const double *p = std::get_if<double>(&x.second), *q = std::get_if<double>(&y.second);
+           return x.first == y.first && (p && q ? std::bit_cast<uint64_t>(*p) == std::bit_cast<uint64_t>(*q)
+                                                : x.second == y.second);
+         });
 }
 
 std::string to_string(const AnyOp& op) {

@@ -223,6 +223,9 @@ void register_op() {
   register_op(T::name.name, op_maker<T>());
 }
 
+// Whether they are of one type and their attributes have the same bits: a NaN is like itself.
+VARVE_API bool same_op(const AnyOp& a, const AnyOp& b);
+
 // "matmul(transpose_a=false, transpose_b=true)"
 VARVE_API std::string to_string(const AnyOp& op);
 

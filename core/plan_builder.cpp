@@ -110,7 +110,7 @@ void Plan::Builder::merge_equal() {
       values_[call.out[i]] = moved(*values_[call.out[i]], values_[call.in[0]]->storage);
     if (view || (!op.updates() && std::all_of(call.out.begin(), call.out.end(), is_fixed))) {
       const Graph::Call& first = *firsts.emplace(std::move(key), &call).first->second;
-      if (&first != &call && first.op->attributes() == op.attributes()) {
+      if (&first != &call && same_op(*first.op, op)) {
         for (size_t i = 0; i < call.out.size(); ++i) same[call.out[i]] = first.out[i];
         continue;
       }
