@@ -5,8 +5,10 @@
 
 #include <vector>
 
+#include "tests/copied.h"
 #include "tests/core/parity.h"
 #include "tests/cuda/gpu.h"
+#include "tests/io/same.h"
 #include "tests/io/samples.h"
 #include "tests/io/temporary_folder.h"
 #include "tests/message.h"
@@ -49,15 +51,6 @@ NamedTensors zeros_on(Device device, const NamedTensors& like) {
   return out;
 }
 
-void check_same_bits(const NamedTensors& found, const NamedTensors& expected) {
-  REQUIRE(found.size() == expected.size());
-  for (size_t i = 0; i < found.size(); ++i) {
-    CAPTURE(expected[i].name);
-    CHECK(found[i].name == expected[i].name);
-    CHECK(identical(found[i].tensor, expected[i].tensor));
-  }
-}
-
 struct Net {
   nn::Linear ln1{512, 2048}, ln2{2048, 512};
   Tensor operator()(const Tensor& x) const { return ln2(relu(ln1(x))); }
@@ -75,12 +68,12 @@ TEST_CASE("a file saved on either device is the same, and loads on the other bit
     save(folder / "here.varve", here, {codec});
     save(folder / "there.varve", there, {codec});
     CHECK(contents(folder / "here.varve") == contents(folder / "there.varve"));
-    check_same_bits(load(folder / "there.varve"), here);
+    check_same(load(folder / "there.varve"), here);
     const NamedTensors on_gpu = zeros_on(kCuda, there), on_cpu = zeros_on(kCpu, here);
     load_into(on_gpu, folder / "here.varve");
     load_into(on_cpu, folder / "there.varve");
-    check_same_bits(on_gpu, here);
-    check_same_bits(on_cpu, here);
+    check_same(on_gpu, here);
+    check_same(on_cpu, here);
     // And what is asked of the GPU next finds them there.
     const NamedTensors again = zeros_on(kCuda, there);
     load_into(again, folder / "there.varve");
@@ -118,10 +111,10 @@ TEST_CASE("a damaged chunk changes nothing on the GPU") {
     bytes[at] ^= std::byte{1};
     CHECK(contains(message_of<FormatError>([&] { load_into(target, folder / "damaged.varve"); }),
                    "do not match their checksum"));
-    check_same_bits(target, zeros_on(kCpu, target));
+    check_same(target, zeros_on(kCpu, target));
   }
   load_into(target, folder / "state.varve");
-  check_same_bits(target, state_on(kCpu));
+  check_same(target, state_on(kCpu));
 }
 
 TEST_CASE("where the GPU has no room for both, what is loaded comes by way of the host") {
@@ -146,7 +139,7 @@ TEST_CASE("where the GPU has no room for both, what is loaded comes by way of th
   const std::string said = message_of([&] { load_into(to, folder / "from.varve"); });
   for (const auto& [data, bytes] : taken) on->release(data, bytes);
   CHECK(said == "nothing was thrown");
-  check_same_bits(to, from);
+  check_same(to, from);
 }
 
 TEST_CASE("an asynchronous checkpoint has the state at the time of the call, whatever training does next") {
@@ -167,15 +160,10 @@ TEST_CASE("an asynchronous checkpoint has the state at the time of the call, wha
   });
   CheckpointDirectory saver(folder / "checkpoints", {.keep_last = 10});
   std::vector<NamedTensors> models, optimizers;
-  const auto kept = [](const NamedTensors& state) {
-    NamedTensors out;
-    for (const auto& [name, tensor] : state) out.add(name, clone(tensor.detach()));  // no host waits for it
-    return out;
-  };
   for (int64_t i = 0; i < 4; ++i) {
     for (int k = 0; k < 20; ++k) step(x, y);
-    models.push_back(kept(state_dict(net)));
-    optimizers.push_back(kept(adam.state_dict()));
+    models.push_back(copied(state_dict(net)));
+    optimizers.push_back(copied(adam.state_dict()));
     saver.save_async({.step = i, .model = state_dict(net), .optimizer = adam.state_dict()});
     for (int k = 0; k < 20; ++k) step(x, y);
   }
@@ -183,8 +171,8 @@ TEST_CASE("an asynchronous checkpoint has the state at the time of the call, wha
   for (size_t i = 0; i < 4; ++i) {
     const Checkpoint saved =
         load_checkpoint(folder / ("checkpoints/checkpoint-00000000000" + std::to_string(i) + ".varve"));
-    check_same_bits(saved.model, models[i]);
-    check_same_bits(saved.optimizer, optimizers[i]);
+    check_same(saved.model, models[i]);
+    check_same(saved.optimizer, optimizers[i]);
   }
   CHECK(!identical(models[0][0].tensor, models[1][0].tensor));
 }

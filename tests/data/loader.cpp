@@ -17,10 +17,12 @@
 #include <varve/core/plan.h>
 #include <varve/core/record.h>
 
+#include "tests/copied.h"
 #include "tests/fixture.h"
 #include "tests/scarce_threads.h"
 
 using namespace varve;
+using test::copied;
 
 namespace {
 
@@ -50,12 +52,6 @@ std::vector<std::vector<int64_t>> epoch_of(data::Loader& loader) {
 std::vector<int64_t> joined(const std::vector<std::vector<int64_t>>& batches) {
   std::vector<int64_t> out;
   for (const auto& b : batches) out.insert(out.end(), b.begin(), b.end());
-  return out;
-}
-
-NamedTensors copied(const NamedTensors& state) {
-  NamedTensors out;
-  for (const NamedTensor& t : state) out.add(t.name, clone(t.tensor));
   return out;
 }
 

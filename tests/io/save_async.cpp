@@ -20,11 +20,15 @@
 #include <varve/nn/sequential.h>
 #include <varve/optim/adam.h>
 
+#include "tests/copied.h"
 #include "tests/io/crash/forwarding.h"
+#include "tests/io/same.h"
 #include "tests/io/temporary_folder.h"
 #include "tests/same_bits.h"
 
 using namespace varve;
+using test::check_same;
+using test::copied;
 using test::TemporaryFolder;
 
 namespace {
@@ -43,21 +47,6 @@ class Before : public test::Forwarding {
   test::Call call_;
   std::function<void()> then_;
 };
-
-NamedTensors copied(const NamedTensors& state) {
-  NamedTensors out;
-  for (const NamedTensor& t : state) out.add(t.name, clone(t.tensor.detach()));
-  return out;
-}
-
-void check_same(const NamedTensors& a, const NamedTensors& b) {
-  REQUIRE(a.size() == b.size());
-  for (size_t i = 0; i < a.size(); ++i) {
-    CAPTURE(a[i].name);
-    CHECK(a[i].name == b[i].name);
-    CHECK(test::same_bits(a[i].tensor, b[i].tensor));
-  }
-}
 
 // A compiled step, and the state that it leaves.
 struct Training {

@@ -15,9 +15,11 @@
 #include <varve/nn/list.h>
 #include <varve/nn/sequential.h>
 
+#include "tests/copied.h"
 #include "tests/fixture.h"
 
 using namespace varve;
+using test::copied;
 
 namespace {
 
@@ -61,12 +63,6 @@ struct Tied {
 std::vector<std::string> names(const NamedTensors& tensors) {
   std::vector<std::string> out;
   for (const NamedTensor& t : tensors) out.push_back(t.name);
-  return out;
-}
-
-NamedTensors copied(const NamedTensors& state) {
-  NamedTensors out;
-  for (const NamedTensor& t : state) out.add(t.name, clone(t.tensor));
   return out;
 }
 

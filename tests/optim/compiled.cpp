@@ -14,9 +14,11 @@
 #include <varve/optim/clip.h>
 #include <varve/optim/sgd.h>
 
+#include "tests/copied.h"
 #include "tests/fixture.h"
 
 using namespace varve;
+using test::copied;
 
 namespace {
 
@@ -181,8 +183,7 @@ TEST_CASE("a compiled step goes on from a loaded optimizer") {
   });
   const Tensor g = tensor({1.f, -2.f, 0.5f});
   step(g);
-  NamedTensors saved;
-  for (const NamedTensor& t : adam.state_dict()) saved.add(t.name, clone(t.tensor));
+  const NamedTensors saved = copied(adam.state_dict());
   const Tensor at_save = clone(w.detach());
   step(g);
   const Tensor expected = clone(w.detach());

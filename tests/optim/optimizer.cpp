@@ -15,9 +15,11 @@
 #include <varve/optim/adam.h>
 #include <varve/optim/sgd.h>
 
+#include "tests/copied.h"
 #include "tests/fixture.h"
 
 using namespace varve;
+using test::copied;
 
 namespace {
 
@@ -33,12 +35,6 @@ Tensor one_step(const Mlp& model, optim::Optimizer& optimizer, uint64_t seed) {
   loss.backward();
   optimizer.step();
   return loss;
-}
-
-NamedTensors copied(const NamedTensors& state) {
-  NamedTensors out;
-  for (const NamedTensor& t : state) out.add(t.name, clone(t.tensor));
-  return out;
 }
 
 std::vector<std::string> names(const NamedTensors& tensors) {
