@@ -10,6 +10,9 @@
 
 namespace varve::test {
 
+// Whether it is simulated: slow, and nothing needs to be large there to be under way beside something else.
+inline constexpr bool kSimulated = VARVE_SIMULATED;
+
 // Its backend; null where there is none, and then the test says that it is skipped, and why.
 inline Backend* gpu() {
   try {

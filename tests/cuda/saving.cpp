@@ -19,6 +19,8 @@ using namespace varve::test;
 namespace {
 
 constexpr size_t kMiB = size_t{1} << 20;
+constexpr int64_t kLarge = kSimulated ? 700 : 5000;
+constexpr int64_t kWidth = kSimulated ? 64 : 512, kBatch = kWidth / 2, kSteps = kSimulated ? 4 : 20;
 
 // Of every dtype, some larger than many chunks, with views that share memory.
 NamedTensors state_on(Device device) {
@@ -27,7 +29,7 @@ NamedTensors state_on(Device device) {
     const auto dtype = static_cast<DType>(d);
     out.add(std::string(name_of(dtype)), noise(dtype, {33, 7}, static_cast<uint32_t>(d)).to(device));
   }
-  const Tensor large = noise(DType::f32, {5000, 5003}, 50).to(device);
+  const Tensor large = noise(DType::f32, {kLarge, kLarge + 3}, 50).to(device);
   out.add("large", large);
   out.add("tied", transpose(large));
   out.add("row", slice(large, 0, 3, 4));
@@ -35,9 +37,9 @@ NamedTensors state_on(Device device) {
   out.add("left", slice(wide, 1, 0, 70));
   out.add("overlaps it", slice(wide, 1, 50, 120));
   out.add("gaps", slice(noise(DType::i16, {9000}, 52).to(device), 0, 0, 9000, 3));
-  out.add("backwards", flip(noise(DType::u8, {3'000'001}, 53).to(device), 0));
+  out.add("backwards", flip(noise(DType::u8, {3 * kLarge * kLarge / 25 + 1}, 53).to(device), 0));
   out.add("broadcast", expand(noise(DType::f64, {1, 5}, 54).to(device), {4, 5}));
-  out.add("mask", noise(DType::boolean, {1'500'000}, 55).to(device));
+  out.add("mask", noise(DType::boolean, {kLarge * kLarge / 16}, 55).to(device));
   out.add("empty", zeros({0, 3}).to(device));
   for (uint32_t i = 0; i < 500; ++i)
     out.add("small" + std::to_string(i), noise(DType::f32, {100}, 100 + i).to(device));
@@ -52,7 +54,7 @@ NamedTensors zeros_on(Device device, const NamedTensors& like) {
 }
 
 struct Net {
-  nn::Linear ln1{512, 2048}, ln2{2048, 512};
+  nn::Linear ln1{kWidth, 4 * kWidth}, ln2{4 * kWidth, kWidth};
   Tensor operator()(const Tensor& x) const { return ln2(relu(ln1(x))); }
   static void members(auto& self, auto&& visit) { visit("ln1", self.ln1), visit("ln2", self.ln2); }
 };
@@ -150,7 +152,7 @@ TEST_CASE("an asynchronous checkpoint has the state at the time of the call, wha
   to(net, kCuda);
   optim::Adam adam(named_parameters(net), {.lr = 1e-3});
   const OnDevice on(kCuda);
-  const Tensor x = randn({256, 512}), y = randn({256, 512});
+  const Tensor x = randn({kBatch, kWidth}), y = randn({kBatch, kWidth});
   auto step = compile([&](const Tensor& inputs, const Tensor& targets) {
     adam.zero_grad();
     const Tensor loss = nn::mse_loss(net(inputs), targets);
@@ -161,11 +163,11 @@ TEST_CASE("an asynchronous checkpoint has the state at the time of the call, wha
   CheckpointDirectory saver(folder / "checkpoints", {.keep_last = 10});
   std::vector<NamedTensors> models, optimizers;
   for (int64_t i = 0; i < 4; ++i) {
-    for (int k = 0; k < 20; ++k) step(x, y);
+    for (int64_t k = 0; k < kSteps; ++k) step(x, y);
     models.push_back(copied(state_dict(net)));
     optimizers.push_back(copied(adam.state_dict()));
     saver.save_async({.step = i, .model = state_dict(net), .optimizer = adam.state_dict()});
-    for (int k = 0; k < 20; ++k) step(x, y);
+    for (int64_t k = 0; k < kSteps; ++k) step(x, y);
   }
   saver.wait();
   for (size_t i = 0; i < 4; ++i) {
@@ -182,7 +184,7 @@ TEST_CASE(
   Backend* const on = gpu();
   if (!on) return;
   const OnDevice there(kCuda);
-  const int64_t count = 1 << 22;
+  const int64_t count = kSimulated ? 1 << 16 : 1 << 22;
   const size_t bytes = static_cast<size_t>(count) * 4;
   const Tensor x = zeros({count});
   for (int i = 0; i < 200; ++i) x.assign(x + 1);

@@ -68,7 +68,9 @@ TEST_CASE("sums of awkward sizes agree, and have the same bits wherever they lie
   Backend* on = gpu();
   if (!on) return;
   Checker check(*on);
-  for (const DType dtype : {DType::f32, DType::f64, DType::f16, DType::i64, DType::u8})
+  const auto all = {DType::f32, DType::f64, DType::f16, DType::i64, DType::u8},
+             some = {DType::f16, DType::i64};
+  for (const DType dtype : kSimulated ? some : all)
     for (const int64_t n : {1, 3, 31, 64, 127, 1023, 1025, 8191, 8193, 20'001}) {
       const double scale = dtype == DType::f16 ? 1 : 100;
       const Range range = dtype == DType::f16 ? Range{-1e-3, 1e-3} : Range{-2, 2};

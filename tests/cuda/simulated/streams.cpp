@@ -1,0 +1,165 @@
+// Streams and events of the simulated device. Nothing is done before somebody waits for it.
+#include <array>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <deque>
+#include <set>
+
+#include "tests/cuda/simulated/graphs.h"
+#include "tests/cuda/simulated/grid.h"
+
+using namespace varve::simulated;
+
+namespace varve::simulated {
+
+// Work in the order in which it was asked for.
+struct Queue {
+  std::deque<std::function<void()>> waiting;
+  uint64_t asked = 0, done = 0;
+
+  void add(std::function<void()> work) { waiting.push_back(std::move(work)), ++asked; }
+  void finish(uint64_t place) {
+    while (done < place && !waiting.empty()) {
+      const std::function<void()> work = std::move(waiting.front());
+      waiting.pop_front();
+      work();
+      ++done;
+    }
+  }
+};
+
+std::recursive_mutex& device_mutex() {
+  static auto& mutex = *new std::recursive_mutex;
+  return mutex;
+}
+std::minstd_rand& chance() {
+  static std::minstd_rand numbers;
+  return numbers;
+}
+void misuse(const char* what) {
+  std::fprintf(stderr, "simulated GPU: %s\n", what);
+  std::abort();
+}
+
+}  // namespace varve::simulated
+
+struct CUstream_st {
+  std::shared_ptr<Queue> queue = std::make_shared<Queue>();
+  Captured captured;
+};
+struct CUevent_st {
+  std::shared_ptr<Queue> queue;  // where it was recorded, and after how much
+  uint64_t place = 0;
+};
+
+namespace {
+
+std::set<cudaStream_t>& streams() {
+  static auto& all = *new std::set<cudaStream_t>;
+  return all;
+}
+void refuse_captured(cudaStream_t stream, const char* call) {
+  if (stream->captured.graph) misuse(call);
+}
+
+}  // namespace
+
+namespace varve::simulated {
+
+Captured& captured(cudaStream_t stream) { return stream->captured; }
+
+void finish_all() {
+  for (cudaStream_t stream : streams()) stream->queue->finish(stream->queue->asked);
+}
+
+cudaError_t enqueue(cudaStream_t stream, std::function<void()> work) {
+  const std::lock_guard lock(device_mutex());
+  if (stream->captured.graph)
+    stream->captured.add({std::move(work), {}, {}});
+  else
+    stream->queue->add(std::move(work));
+  return cudaSuccess;
+}
+
+cudaError_t launch(const cudaLaunchConfig_t& config, Kernel kernel) {
+  const std::lock_guard lock(device_mutex());
+  kernel.blocks = config.gridDim, kernel.threads = config.blockDim;
+  for (unsigned i = 0; i < config.numAttrs; ++i)
+    if (config.attrs[i].id == cudaLaunchAttributeClusterDimension)
+      kernel.cluster = config.attrs[i].val.clusterDim.x;
+  const dim3 n = kernel.blocks;
+  if (n.x == 0 || n.y == 0 || n.z == 0 || n.y > 65535 || n.z > 65535) return cudaErrorInvalidValue;
+  if (config.stream->captured.graph)
+    config.stream->captured.add({{}, std::move(kernel), {}});
+  else
+    config.stream->queue->add([k = std::move(kernel)] { run(k); });
+  return cudaSuccess;
+}
+
+}  // namespace varve::simulated
+
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
+  const std::lock_guard lock(device_mutex());
+  *stream = new CUstream_st;
+  streams().insert(*stream);
+  return cudaSuccess;
+}
+cudaError_t cudaStreamDestroy(cudaStream_t stream) {
+  const std::lock_guard lock(device_mutex());
+  stream->queue->finish(stream->queue->asked);
+  streams().erase(stream);
+  delete stream;
+  return cudaSuccess;
+}
+cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
+  const std::lock_guard lock(device_mutex());
+  refuse_captured(stream, "a stream that is captured cannot be waited for");
+  stream->queue->finish(stream->queue->asked);
+  return cudaSuccess;
+}
+cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
+  const std::lock_guard lock(device_mutex());
+  refuse_captured(stream, "varve captures no events");
+  if (event->queue)
+    stream->queue->add([queue = event->queue, place = event->place] { queue->finish(place); });
+  return cudaSuccess;
+}
+
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
+  *event = new CUevent_st;
+  return cudaSuccess;
+}
+cudaError_t cudaEventDestroy(cudaEvent_t event) {
+  delete event;
+  return cudaSuccess;
+}
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
+  const std::lock_guard lock(device_mutex());
+  refuse_captured(stream, "varve captures no events");
+  event->queue = stream->queue, event->place = stream->queue->asked;
+  return cudaSuccess;
+}
+cudaError_t cudaEventSynchronize(cudaEvent_t event) {
+  const std::lock_guard lock(device_mutex());
+  if (event->queue) event->queue->finish(event->place);
+  return cudaSuccess;
+}
+
+const char* cudaGetErrorString(cudaError_t code) {
+  return code == cudaErrorMemoryAllocation ? "out of memory" : "an error of the simulated device";
+}
+const char* cudaGetErrorName(cudaError_t code) {
+  return code == cudaErrorMemoryAllocation ? "cudaErrorMemoryAllocation" : "cudaErrorSimulated";
+}
+cudaError_t cudaGetLastError() { return cudaSuccess; }
+cudaError_t cudaDriverGetVersion(int* version) { return *version = CUDART_VERSION, cudaSuccess; }
+cudaError_t cudaGetDeviceCount(int* count) { return *count = 1, cudaSuccess; }
+cudaError_t cudaGetDevice(int* device) { return *device = 0, cudaSuccess; }
+cudaError_t cudaSetDevice(int device) { return device == 0 ? cudaSuccess : cudaErrorInvalidDevice; }
+cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
+  *value = attribute == cudaDevAttrComputeCapabilityMajor ? 9
+           : attribute == cudaDevAttrMultiProcessorCount  ? 4
+                                                          : 1 << 20;
+  return cudaSuccess;
+}
