@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <atomic>
 #include <charconv>
 
 #include <varve/core/error.h>
@@ -12,6 +13,14 @@
 namespace varve {
 namespace {
 thread_local Device current = kCpu;
+
+// One for each thread that asks, from 1.
+uint64_t own_number() {
+  static std::atomic<uint64_t> last = 0;
+  thread_local const uint64_t own = ++last;
+  return own;
+}
+thread_local uint64_t worked_for = 0;  // or nobody
 
 class PlainFerry final : public Ferry {
  public:
@@ -55,6 +64,13 @@ void Backend::run_parts(int64_t count, size_t bytes, const std::function<void(in
   const Storage room(*this, bytes);
   for (int64_t i = 0; i < count; ++i) part(i, room.data());
 }
+
+Asker asker() {
+  const uint64_t own = own_number(), other = worked_for;
+  return other == 0 ? Asker{own, true} : Asker{other, other == own};
+}
+OnBehalf::OnBehalf(Asker asker) : previous_(worked_for) { worked_for = asker.thread; }
+OnBehalf::~OnBehalf() { worked_for = previous_; }
 
 Device current_device() { return current; }
 OnDevice::OnDevice(Device device) : previous_(current) { current = device; }

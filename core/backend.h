@@ -146,8 +146,9 @@ class VARVE_API Backend {
 
   // What `work` asks of this device on this thread, kept and not done; it must leave the memory it uses where
   // it is. It reads its inputs from `places`, contiguous, where a start copies them to. Null, and nothing was
-  // done, where the device keeps no work or cannot keep this. An index out of range is then reported by the
-  // next download after a start, and meets no memory.
+  // done, where the device keeps no work or cannot keep this. An index out of range then meets no memory, and
+  // is reported later: once, by the next download of the asker that started it last; and until then by every
+  // download on that one's behalf, or of memory that the recording writes.
   virtual std::unique_ptr<Recording> record(Views, const std::function<void()>&) { return nullptr; }
 };
 
@@ -157,6 +158,24 @@ VARVE_API Backend& backend_for(Device device);
 VARVE_API std::string to_string(Device device);  // "cpu", "cuda:0"
 // The device named as to_string does, "cuda" for the first; DeviceError when it is no name of one.
 VARVE_API Device device_named(std::string_view name);
+
+// Who asks devices for work, and hears of what they find late: this thread, or the one whose work it does.
+struct Asker {
+  uint64_t thread;  // no two have the same
+  bool is_here;
+};
+VARVE_API Asker asker();
+// While one lives, this thread works for another.
+class VARVE_API OnBehalf {
+ public:
+  explicit OnBehalf(Asker asker);
+  ~OnBehalf();
+  OnBehalf(const OnBehalf&) = delete;
+  OnBehalf& operator=(const OnBehalf&) = delete;
+
+ private:
+  uint64_t previous_;
+};
 
 // Where this thread makes tensors from nothing or from numbers: the CPU, or what the innermost OnDevice says.
 VARVE_API Device current_device();

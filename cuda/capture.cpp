@@ -22,8 +22,7 @@ cudaStream_t Context::queue() const {
 void Context::download(const void* from, void* to, size_t bytes) {
   if (capture()) throw CannotRecord();
   staging.download(stream, from, to, bytes);
-  const std::lock_guard lock(verdicts_mutex);
-  for (Verdicts* v : verdicts) v->check();
+  findings.refuse(from, bytes);
 }
 
 Workspace::~Workspace() {
@@ -33,7 +32,7 @@ Workspace::~Workspace() {
     context_.allocator.give(data_, bytes_);
 }
 
-Capture::Capture(Context& on) : on_(on), verdicts_(std::make_unique<Verdicts>(on)) {
+Capture::Capture(Context& on) : on_(on), verdicts_(std::make_unique<Verdicts>(on.findings)) {
   VARVE_CUDA_CHECK(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeRelaxed));
   capturing = this;
 }
@@ -147,6 +146,7 @@ std::unique_ptr<Recording> Capture::finish() {
   }
   GraphPtr graph(end(), [](cudaGraph_t g) { cudaGraphDestroy(g); });
   if (!graph) return nullptr;
+  verdicts_->watch(dependencies_.written());
   return std::make_unique<GraphRecording>(on_, std::move(graph), std::move(receivers_), workspaces_,
                                           std::move(verdicts_));
 }

@@ -3,18 +3,17 @@
 
 #include <cstdint>
 #include <mutex>
-#include <vector>
 
 #include <varve/cuda/allocator.h>
 #include <varve/cuda/device.h>
 #include <varve/cuda/ferries.h>
 #include <varve/cuda/product_plans.h>
 #include <varve/cuda/staging.h>
+#include <varve/cuda/verdicts.h>
 
 namespace varve::cuda {
 
 class Capture;
-class Verdicts;
 
 struct Context {
   explicit Context(int device);
@@ -25,14 +24,12 @@ struct Context {
   size_t cache;    // bytes of the last level
   Stream stream;
   Allocator allocator;
+  Findings findings;
   Staging staging;
-  Ferries ferries;
+  Ferries ferries{findings};
 
   std::mutex products_mutex;  // one thread at a time may use them
   ProductPlans products;
-
-  std::mutex verdicts_mutex;
-  std::vector<Verdicts*> verdicts;  // of the recordings that live
 
   // What this thread records here, if it does; and where its work goes.
   Capture* capture() const;

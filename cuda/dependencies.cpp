@@ -82,6 +82,21 @@ size_t Dependencies::bytes(size_t unit) const {
   return bytes;
 }
 
+std::vector<Dependencies::Range> Dependencies::written() const {
+  std::vector<Range> all, joined;
+  for (const Call& call : calls_)
+    for (const Use& use : call.used)
+      if (use.writes && use.first < use.end) all.push_back({use.first, use.end});
+  std::sort(all.begin(), all.end(), [](const Range& a, const Range& b) { return a.first < b.first; });
+  for (const Range& r : all) {
+    if (joined.empty() || joined.back().end < r.first)
+      joined.push_back(r);
+    else
+      joined.back().end = std::max(joined.back().end, r.end);
+  }
+  return joined;
+}
+
 std::vector<size_t> Dependencies::order() const {
   std::vector<std::vector<size_t>> needs(calls_.size());
   for (size_t c = 0; c < calls_.size(); ++c)

@@ -14,6 +14,9 @@ namespace varve::cuda {
 // is its own.
 class VARVE_API Dependencies {
  public:
+  struct Range {
+    uintptr_t first, end;
+  };
   void add(Views reads, Views writes);
   // Whether that call writes any of the view; or, for `reads_too`, uses it at all.
   bool touches(size_t call, const View& view, bool reads_too) const;
@@ -29,6 +32,8 @@ class VARVE_API Dependencies {
   std::vector<size_t> order() const;
   // Bytes that a unit reads and writes, gaps included.
   size_t bytes(size_t unit) const;
+  // All that any call writes, gaps included.
+  std::vector<Range> written() const;
 
  private:
   struct Use {  // of all bytes from the first of a view to its last

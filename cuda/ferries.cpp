@@ -2,6 +2,10 @@
 
 #include <algorithm>
 #include <new>
+#include <utility>
+#include <vector>
+
+#include <varve/cuda/verdicts.h>
 
 namespace varve::cuda {
 
@@ -23,8 +27,12 @@ class Ferries::Crossing final : public Ferry {
   }
   void download(const void* from, std::byte* to, size_t bytes) override {
     begin(to, from, bytes, cudaMemcpyDeviceToHost);
+    read_.emplace_back(from, bytes);
   }
-  void wait() override { memory_->done.wait(); }
+  void wait() override {
+    memory_->done.wait();
+    for (const auto& [from, bytes] : std::exchange(read_, {})) home_.findings_.refuse(from, bytes);
+  }
 
  private:
   void begin(void* to, const void* from, size_t bytes, cudaMemcpyKind way) {
@@ -37,6 +45,7 @@ class Ferries::Crossing final : public Ferry {
   int device_;
   cudaStream_t main_;
   std::unique_ptr<Pinned> memory_;
+  std::vector<std::pair<const void*, size_t>> read_;
 };
 
 std::unique_ptr<Ferry> Ferries::take(int device, cudaStream_t main, size_t bytes) {

@@ -12,8 +12,11 @@
 
 namespace varve::cuda {
 
+class Findings;
+
 class Ferries {
  public:
+  explicit Ferries(Findings& findings) : findings_(findings) {}
   // Of the current device, whose work is asked for on `main`.
   std::unique_ptr<Ferry> take(int device, cudaStream_t main, size_t bytes);
 
@@ -32,6 +35,7 @@ class Ferries {
   std::unique_ptr<Pinned> memory(size_t bytes);
   void give(std::unique_ptr<Pinned> memory) noexcept;
 
+  Findings& findings_;
   std::mutex mutex_;
   std::deque<std::unique_ptr<Pinned>> idle_;  // the longest unused first
   Stream stream_;

@@ -12,7 +12,6 @@ GraphRecording::GraphRecording(Context& on, GraphPtr graph, std::vector<Receiver
 }
 
 GraphRecording::~GraphRecording() {
-  const Current current(on_.device);
   cudaStreamSynchronize(on_.stream);
   cudaGraphExecDestroy(exec_);
   for (const auto& [data, bytes] : workspaces_) on_.allocator.give(data, bytes);
@@ -32,6 +31,7 @@ void GraphRecording::start(std::span<const void* const> inputs) {
   const Current current(on_.device);
   last_family = "a recording";
   for (size_t i = 0; i < inputs.size(); ++i) receive_from(receivers_[i], inputs[i]);
+  verdicts_->start_for(asker());
   VARVE_CUDA_CHECK(cudaGraphLaunch(exec_, on_.stream));
 }
 

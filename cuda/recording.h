@@ -6,6 +6,7 @@
 #include <vector>
 
 #include <varve/core/backend.h>
+#include <varve/cuda/context.h>
 #include <varve/cuda/verdicts.h>
 
 namespace varve::cuda {

@@ -1,31 +1,62 @@
 // Verdicts: what recorded kernels find of indices, for the host to look at later.
 #pragma once
 
+#include <mutex>
+#include <optional>
 #include <vector>
 
+#include <varve/core/backend.h>
 #include <varve/core/index_range.h>
-#include <varve/cuda/context.h>
+#include <varve/cuda/dependencies.h>
 
 namespace varve::cuda {
 
-// Memory that host and device see, where recorded kernels put an index that is out of range.
+class Verdicts;
+
+// What the recordings of a device found and nobody has heard of.
+class Findings {
+ public:
+  // After bytes were read: throws what the asker has to hear of, or what befell that memory.
+  void refuse(const void* from, size_t bytes);
+
+ private:
+  friend class Verdicts;
+  struct Finding {
+    IndexRange range;
+    int64_t index;
+    uint64_t thread;  // whose it is
+  };
+  std::mutex mutex_;
+  std::vector<Verdicts*> living_;
+  std::vector<Finding> left_;  // by recordings that are gone
+};
+
+// Memory that host and device see, where the kernels of a recording put an index that is out of range.
 class Verdicts {
  public:
-  explicit Verdicts(Context& on);
-  ~Verdicts();
+  explicit Verdicts(Findings& findings);
+  ~Verdicts();  // when the recording's work is done
   Verdicts(const Verdicts&) = delete;
   Verdicts& operator=(const Verdicts&) = delete;
 
   // A place for what is found outside of the range.
   int64_t* place(const IndexRange& range);
-  // Throws what was found, once.
-  void check();
+  // All that the recording writes.
+  void watch(std::vector<Dependencies::Range> written) { written_ = std::move(written); }
+  // What is found from now on is the asker's.
+  void start_for(Asker asker);
 
  private:
+  friend class Findings;
   static constexpr size_t kMost = 4096;
-  Context& on_;
+  std::optional<Findings::Finding> found() const;
+  bool touches(const void* from, size_t bytes) const;
+
+  Findings& findings_;
   int64_t* found_ = nullptr;
   std::vector<IndexRange> questions_;
+  std::vector<Dependencies::Range> written_;
+  uint64_t thread_ = 0;
 };
 
 // What a verdict is before anything is found; no index of a tensor that exists.

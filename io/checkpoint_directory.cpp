@@ -12,6 +12,7 @@
 #include <set>
 #include <utility>
 
+#include <varve/core/backend.h>
 #include <varve/core/cpu/background.h>
 #include <varve/core/graph.h>
 #include <varve/io/durable.h>
@@ -86,11 +87,12 @@ void CheckpointDirectory::save_async(const Checkpoint& checkpoint) {
   wait();
   io::Container container = detail::container_of(checkpoint);
   container.tensors = io::snapshot(container.tensors);
-  running_ = std::async(std::launch::async,
-                        [this, container = std::move(container), step = checkpoint.step]() mutable {
-                          const cpu::Background background;
-                          write(std::move(container), step);
-                        });
+  running_ = std::async(std::launch::async, [this, container = std::move(container), step = checkpoint.step,
+                                             trainer = asker()]() mutable {
+    const cpu::Background background;
+    const OnBehalf of(trainer);  // a step that went wrong before is heard of here, too
+    write(std::move(container), step);
+  });
 }
 
 void CheckpointDirectory::wait() {

@@ -1,0 +1,98 @@
+// An index out of range that a recording meets is heard of once, by who asked for it, and is in no file.
+#include <varve/varve.h>
+
+#include <filesystem>
+#include <thread>
+
+#include "tests/cuda/gpu.h"
+#include "tests/io/temporary_folder.h"
+#include "tests/message.h"
+
+using namespace varve;
+using namespace varve::test;
+
+namespace {
+
+constexpr const char* kNothing = "nothing was thrown";
+
+// A step that looks rows up in two tables and changes a weight.
+struct Tables {
+  Tensor pixels = randn({10, 8}), labels = randn({10, 8}), weight = randn({8});
+  Tensor operator()(const Tensor& rows) const {
+    const NoGrad guard;
+    const Tensor x = index_select(pixels, 0, rows), y = index_select(labels, 0, rows);
+    weight.assign(weight * 0.9 + sum(x * y, {0}));
+    return sum(weight);
+  }
+};
+
+struct Step {
+  Tables tables;
+  decltype(compile(tables)) run = compile(tables);
+  const Tensor good = arange(10), bad = arange(10) + 7, weight = tables.weight;
+
+  Step() {
+    for (int i = 0; i < 3; ++i) run(good).item();
+    REQUIRE(run.plans()[0]->is_recorded());
+  }
+};
+
+void in_thread(const std::function<void()>& work) { std::thread(work).join(); }
+
+}  // namespace
+
+TEST_CASE("one bad step is one error, and those after it are good again, on the GPU") {
+  if (!gpu()) return;
+  const OnDevice on(kCuda);
+  Step step;
+  const Tensor found = step.run(step.bad);
+  CHECK(contains(message_of<ShapeError>([&] { found.item(); }), "gather: index"));
+  CHECK(message_of([&] { found.item(); }) == kNothing);
+  CHECK(message_of([&] { step.run(step.good).item(); }) == kNothing);
+}
+
+TEST_CASE("who started a recording hears of its errors, and no other thread instead, on the GPU") {
+  if (!gpu()) return;
+  const OnDevice on(kCuda);
+  Step step;
+  const Tensor found = step.run(step.bad), other = ones({4});
+  in_thread([&] {
+    CHECK(message_of([&] { sum(other).item(); }) == kNothing);
+    CHECK(contains(message_of<ShapeError>([&] { found.item(); }), "gather: index"));  // what the step wrote
+  });
+  CHECK(contains(message_of<ShapeError>([&] { other[0].item(); }), "gather: index"));
+  CHECK(message_of([&] { other[0].item(); }) == kNothing);
+}
+
+TEST_CASE("a recording that is gone has left its errors, on the GPU") {
+  if (!gpu()) return;
+  const OnDevice on(kCuda);
+  Tensor kept;
+  {
+    Step step;
+    kept = clone(step.run(step.bad));
+  }
+  CHECK(contains(message_of<ShapeError>([&] { kept.item(); }), "gather: index"));
+  CHECK(message_of([&] { kept.item(); }) == kNothing);
+}
+
+TEST_CASE("what a bad step changed is not saved before its error was heard, on the GPU") {
+  if (!gpu()) return;
+  const OnDevice on(kCuda);
+  const TemporaryFolder folder;
+  Step step;
+  const NamedTensors state{{"weight", step.weight}};
+  step.run(step.bad);
+  CHECK(contains(message_of<ShapeError>([&] { save(folder / "state.varve", state); }), "gather: index"));
+  CHECK(!std::filesystem::exists(folder / "state.varve"));
+  save(folder / "state.varve", state);
+  CheckpointDirectory saver(folder / "checkpoints");
+  step.run(step.bad);
+  saver.save_async({.step = 1, .model = state});
+  CHECK(contains(message_of<ShapeError>([&] { saver.wait(); }), "gather: index"));
+  CHECK(!saver.resume_latest());
+  CHECK(contains(message_of<ShapeError>([&] { step.weight[0].item(); }), "gather: index"));
+  saver.save_async({.step = 2, .model = state});
+  saver.wait();
+  CHECK(saver.resume_latest()->checkpoint.step == 2);
+}
