@@ -33,6 +33,12 @@ class VARVE_API DeviceError : public Error {
   using Error::Error;
 };
 
+// The host or a device has no room for what was asked; after it the program may go on with less.
+class VARVE_API MemoryError : public Error {
+ public:
+  using Error::Error;
+};
+
 // An op made a NaN or infinity of finite inputs, while anomalies are watched for.
 class VARVE_API AnomalyError : public Error {
  public:

@@ -144,16 +144,21 @@ void Plan::record(std::span<const Tensor> inputs) {
     return;
   Backend& on = *calls_[0].backend;
   std::map<size_t, ValuePtr> copies;
-  for (const Patch& p : of_inputs_)
-    if (ValuePtr& copy = copies[p.end]; !copy) copy = make_value(on, inputs[p.end].spec());
+  std::unique_ptr<Recording> made;
+  try {
+    for (const Patch& p : of_inputs_)
+      if (ValuePtr& copy = copies[p.end]; !copy) copy = make_value(on, inputs[p.end].spec());
+    std::vector<View> places;
+    for (const auto& [i, copy] : copies) places.push_back(copy->view());
+    made = on.record(places, [&] {
+      frame_->point(of_inputs_, [&](size_t i) { return copies.at(i)->storage->data(); });
+      frame_->run();
+    });
+  } catch (const MemoryError&) {  // call by call it needs less
+  }
+  if (!made) return;
   recorded_inputs_.assign(copies.begin(), copies.end());
-  std::vector<View> places;
-  for (const auto& [i, copy] : copies) places.push_back(copy->view());
-  recording_ = on.record(places, [&] {
-    frame_->point(of_inputs_, [&](size_t i) { return copies.at(i)->storage->data(); });
-    frame_->run();
-  });
-  if (!recording_) recorded_inputs_.clear();
+  recording_ = std::move(made);
 }
 
 const Tensors& Plan::run(std::span<const Tensor> inputs) {

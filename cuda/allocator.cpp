@@ -17,7 +17,7 @@ constexpr size_t kSmallest = 512;
   size_t free = 0, total = 0;
   cudaMemGetInfo(&free, &total);
   cudaGetLastError();
-  throw Error(
+  throw MemoryError(
       fmt::format("cuda: out of memory: {} bytes cannot be had; tensors hold {}, {} of the device's {} bytes "
                   "are free. Use "
                   "smaller batches, or let go of tensors",

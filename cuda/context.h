@@ -38,6 +38,17 @@ struct Context {
   void download(const void* from, void* to, size_t bytes);
 };
 
+// What a call needs of the device's memory beside the tensors': once more, if there is none, without what the
+// allocator keeps for others.
+template <class Call>
+auto with_room(Context& on, Call&& call) {
+  const cudaError_t code = call();
+  if (code != cudaErrorMemoryAllocation) return code;
+  cudaGetLastError();
+  on.allocator.trim();
+  return call();
+}
+
 // Memory for the length of one call: who comes next on the stream may have it.
 class Workspace {
  public:

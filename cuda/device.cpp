@@ -19,13 +19,20 @@ std::string version(int number) { return fmt::format("{}.{}", number / 1000, num
 
 void fail(cudaError_t code, const char* call) {
   cudaGetLastError();  // what can be cleared is
-  throw Error(fmt::format(
-      "cuda: {}: {} ({}){}. CUDA_LAUNCH_BLOCKING=1 or compute-sanitizer finds the kernel that failed", call,
-      cudaGetErrorString(code), cudaGetErrorName(code), after_what()));
+  const std::string what = fmt::format("cuda: {}: {} ({}){}", call, cudaGetErrorString(code),
+                                       cudaGetErrorName(code), after_what());
+  if (code == cudaErrorMemoryAllocation)
+    throw MemoryError(fmt::format("{}. Use smaller batches, or let go of tensors", what));
+  throw Error(
+      fmt::format("{}. CUDA_LAUNCH_BLOCKING=1 or compute-sanitizer finds the kernel that failed", what));
 }
 
 void fail(cublasStatus_t code, const char* call) {
-  throw Error(fmt::format("cublasLt: {}: {}{}", call, cublasLtGetStatusString(code), after_what()));
+  const std::string what =
+      fmt::format("cuda: cuBLASLt: {}: {}{}", call, cublasLtGetStatusString(code), after_what());
+  if (code == CUBLAS_STATUS_ALLOC_FAILED)
+    throw MemoryError(fmt::format("{}. Use smaller batches, or let go of tensors", what));
+  throw Error(what);
 }
 
 int device_count() {
@@ -41,6 +48,13 @@ int device_count() {
                     version(driver), version(CUDART_VERSION)));
   throw DeviceError(fmt::format("cuda: no GPU can be used: {}; make one visible, or use the CPU",
                                 code == cudaSuccess ? "there is none" : cudaGetErrorString(code)));
+}
+
+void Event::record(cudaStream_t stream) const {
+  const cudaError_t code = cudaEventRecord(event_, stream);
+  if (code == cudaSuccess) return;
+  cudaStreamSynchronize(stream);
+  fail(code, "cudaEventRecord");
 }
 
 Current::Current(int device) : device_(device) {

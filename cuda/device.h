@@ -42,7 +42,8 @@ class Event {
   ~Event() { cudaEventDestroy(event_); }
   Event(const Event&) = delete;
   Event& operator=(const Event&) = delete;
-  void record(cudaStream_t stream) const { VARVE_CUDA_CHECK(cudaEventRecord(event_, stream)); }
+  // Where it cannot be, what it would have stood for is waited for: somebody may count on that.
+  void record(cudaStream_t stream) const;
   void wait() const { VARVE_CUDA_CHECK(cudaEventSynchronize(event_)); }
   operator cudaEvent_t() const { return event_; }
 

@@ -7,7 +7,7 @@ namespace varve::cuda {
 GraphRecording::GraphRecording(Context& on, GraphPtr graph, std::vector<Receiver> receivers,
                                Workspaces& workspaces, std::unique_ptr<Verdicts> verdicts)
     : on_(on), graph_(std::move(graph)), receivers_(std::move(receivers)), verdicts_(std::move(verdicts)) {
-  VARVE_CUDA_CHECK(cudaGraphInstantiate(&exec_, graph_.get(), 0));
+  VARVE_CUDA_CHECK(with_room(on_, [&] { return cudaGraphInstantiate(&exec_, graph_.get(), 0); }));
   workspaces_.swap(workspaces);
 }
 
@@ -32,7 +32,7 @@ void GraphRecording::start(std::span<const void* const> inputs) {
   last_family = "a recording";
   for (size_t i = 0; i < inputs.size(); ++i) receive_from(receivers_[i], inputs[i]);
   verdicts_->start_for(asker());
-  VARVE_CUDA_CHECK(cudaGraphLaunch(exec_, on_.stream));
+  VARVE_CUDA_CHECK(with_room(on_, [&] { return cudaGraphLaunch(exec_, on_.stream); }));
 }
 
 }  // namespace varve::cuda

@@ -112,7 +112,7 @@ struct Away {
     for (const Copy& c : copies) wanted.push_back(c.from->storage);
     try {
       storages = loading.memory(wanted, on);
-    } catch (const Error&) {
+    } catch (const MemoryError&) {
       storages = loading.memory(wanted, cpu_backend());
       size_t most = 0;
       for (const Copy& c : copies) most = std::max(most, source(c).spec().bytes());

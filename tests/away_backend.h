@@ -20,7 +20,7 @@ class AwayBackend final : public Backend {
 
   Device device() const override { return {DeviceKind::cuda, 99}; }
   void* allocate(size_t bytes) override {
-    if (bytes > most_bytes - used) throw Error("away: out of memory");
+    if (bytes > most_bytes - used) throw MemoryError("away: out of memory");
     used += bytes;
     return away(cpu_.allocate(bytes));
   }

@@ -42,7 +42,7 @@ class CpuBackend final : public Backend {
       large_blocks().clear();
       data = take(bytes);
     }
-    if (!data) throw Error(fmt::format("out of memory: {} bytes cannot be had for a tensor", bytes));
+    if (!data) throw MemoryError(fmt::format("out of memory: {} bytes cannot be had for a tensor", bytes));
     return data;
   }
   void release(void* data, size_t bytes) noexcept override {

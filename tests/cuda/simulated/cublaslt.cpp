@@ -76,11 +76,26 @@ struct Product {
   }
 };
 
+cublasStatus_t refusal() {
+  switch (refused()) {
+    case cudaSuccess:
+      return CUBLAS_STATUS_SUCCESS;
+    case cudaErrorMemoryAllocation:
+      return CUBLAS_STATUS_ALLOC_FAILED;
+    default:
+      return CUBLAS_STATUS_EXECUTION_FAILED;
+  }
+}
+
 bool is_aligned(const void* data, uint32_t bytes) { return reinterpret_cast<uintptr_t>(data) % bytes == 0; }
 
 }  // namespace
 
-cublasStatus_t cublasLtCreate(cublasLtHandle_t* handle) { return *handle = nullptr, CUBLAS_STATUS_SUCCESS; }
+cublasStatus_t cublasLtCreate(cublasLtHandle_t* handle) {
+  static int made;
+  *handle = reinterpret_cast<cublasLtHandle_t>(&made);
+  return refusal();
+}
 cublasStatus_t cublasLtDestroy(cublasLtHandle_t) { return CUBLAS_STATUS_SUCCESS; }
 size_t cublasLtGetVersion() { return CUDART_VERSION; }
 const char* cublasLtGetStatusString(cublasStatus_t) { return "an error of the simulated device"; }
@@ -124,6 +139,7 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDe
                                               cublasLtMatrixLayout_t, cublasLtMatrixLayout_t,
                                               cublasLtMatrixLayout_t, cublasLtMatmulPreference_t preference,
                                               int, cublasLtMatmulHeuristicResult_t* found, int* count) {
+  if (const cublasStatus_t code = refusal()) return code;
   *found = {{}, kWorkspace, CUBLAS_STATUS_SUCCESS}, *count = 1;
   std::memcpy(found->algo.aligned, preference->aligned, sizeof preference->aligned);
   return CUBLAS_STATUS_SUCCESS;
@@ -133,6 +149,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t desc, const
                               const void* beta, const void* c, cublasLtMatrixLayout_t c_layout, void* d,
                               cublasLtMatrixLayout_t d_layout, const cublasLtMatmulAlgo_t* algorithm,
                               void* workspace, size_t workspace_bytes, cudaStream_t stream) {
+  if (const cublasStatus_t code = refusal()) return code;
   const uint32_t* const aligned = algorithm->aligned;
   if (!is_aligned(a, aligned[0]) || !is_aligned(b, aligned[1]) || !is_aligned(c, aligned[2]) ||
       !is_aligned(d, aligned[3]))

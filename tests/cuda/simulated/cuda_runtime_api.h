@@ -12,7 +12,7 @@ enum cudaError_t {
   cudaErrorMemoryAllocation = 2,
   cudaErrorInsufficientDriver = 35,
   cudaErrorInvalidDevice = 101,
-  cudaErrorStreamCaptureUnsupported = 900,
+  cudaErrorLaunchFailure = 719,
 };
 enum cudaDeviceAttr {
   cudaDevAttrMultiProcessorCount = 16,

@@ -53,6 +53,9 @@ std::recursive_mutex& device_mutex();
 // By whoever holds it: numbers that decide what CUDA leaves open.
 std::minstd_rand& chance();
 
+// What a call has to fail with before it does anything, if it has to.
+cudaError_t refused();
+
 // Says what a program did that CUDA forbids or does not define, and ends it.
 [[noreturn]] void misuse(const char* what);
 

@@ -52,6 +52,7 @@ void Captured::add(CUgraphNode_st node) {
 }
 
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
+  if (const cudaError_t code = refused()) return code;
   const std::lock_guard lock(device_mutex());
   if (captured(stream).graph) misuse("a stream is captured twice");
   captured(stream) = {new CUgraph_st, {}};
@@ -59,13 +60,15 @@ cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
 }
 cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
   const std::lock_guard lock(device_mutex());
-  *graph = captured(stream).graph;
-  captured(stream) = {};
-  return cudaSuccess;
+  *graph = std::exchange(captured(stream), {}).graph;
+  const cudaError_t code = refused();
+  if (code) delete std::exchange(*graph, nullptr);
+  return code;
 }
 cudaError_t cudaStreamGetCaptureInfo(cudaStream_t stream, cudaStreamCaptureStatus* status,
                                      unsigned long long*, cudaGraph_t*, const cudaGraphNode_t** reached,
                                      const cudaGraphEdgeData** edges, size_t* count) {
+  if (const cudaError_t code = refused()) return code;
   const std::lock_guard lock(device_mutex());
   const Captured& now = captured(stream);
   *status = now.graph ? cudaStreamCaptureStatusActive : cudaStreamCaptureStatusNone;
@@ -74,6 +77,7 @@ cudaError_t cudaStreamGetCaptureInfo(cudaStream_t stream, cudaStreamCaptureStatu
 }
 cudaError_t cudaStreamUpdateCaptureDependencies(cudaStream_t stream, cudaGraphNode_t* nodes,
                                                 const cudaGraphEdgeData*, size_t count, unsigned) {
+  if (const cudaError_t code = refused()) return code;
   const std::lock_guard lock(device_mutex());
   for (size_t i = 0; i < count; ++i)
     if (std::count(nodes, nodes + count, nodes[i]) > 1) return cudaErrorInvalidValue;
@@ -86,6 +90,7 @@ cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
   return cudaSuccess;
 }
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t* exec, cudaGraph_t graph, unsigned long long) {
+  if (const cudaError_t code = refused()) return code;
   auto made = std::make_unique<CUgraphExec_st>();
   for (const auto& node : graph->nodes) {
     Step step{node->work, node->kernel, {}};
@@ -103,15 +108,18 @@ cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec) {
 }
 // With what its kernels are given now, whatever they are given before it runs.
 cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream) {
+  if (const cudaError_t code = refused()) return code;
   return enqueue(stream, [steps = exec->steps] { run_steps(steps); });
 }
 cudaError_t cudaGraphKernelNodeGetParams(cudaGraphNode_t node, cudaKernelNodeParams* parameters) {
+  if (const cudaError_t code = refused()) return code;
   if (!node->kernel) return cudaErrorInvalidValue;
   *parameters = {node->kernel->function, node->kernel->blocks, node->kernel->threads, 0, nullptr, nullptr};
   return cudaSuccess;
 }
 cudaError_t cudaGraphExecKernelNodeSetParams(cudaGraphExec_t exec, cudaGraphNode_t node,
                                              const cudaKernelNodeParams* parameters) {
+  if (const cudaError_t code = refused()) return code;
   const std::lock_guard lock(device_mutex());
   std::optional<Kernel>& kernel = exec->steps[exec->place.at(node)].kernel;
   if (!kernel || kernel->function != parameters->func) return cudaErrorInvalidValue;

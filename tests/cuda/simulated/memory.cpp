@@ -16,6 +16,7 @@ struct Heap {
   size_t used = 0;
 
   cudaError_t take(void** data, size_t bytes, size_t most) {
+    if (const cudaError_t code = refused()) return code;
     const std::lock_guard lock(device_mutex());
     if (bytes > most - used) return cudaErrorMemoryAllocation;
     const size_t room = (bytes + kAligned - 1) / kAligned * kAligned + kAligned;
@@ -61,6 +62,7 @@ cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
 
 cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind,
                             cudaStream_t stream) {
+  if (const cudaError_t code = refused()) return code;
   const std::lock_guard lock(device_mutex());
   const Heap& source = kind == cudaMemcpyHostToDevice ? pinned : device;
   const Heap& target = kind == cudaMemcpyDeviceToHost ? pinned : device;
@@ -70,6 +72,7 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpy
 }
 
 cudaError_t cudaMemsetAsync(void* to, int value, size_t bytes, cudaStream_t stream) {
+  if (const cudaError_t code = refused()) return code;
   const std::lock_guard lock(device_mutex());
   if (!device.holds(to, bytes)) misuse("what is set leaves its memory");
   return enqueue(stream, [=] { std::memset(to, value, bytes); });

@@ -83,6 +83,7 @@ cudaError_t enqueue(cudaStream_t stream, std::function<void()> work) {
 }
 
 cudaError_t launch(const cudaLaunchConfig_t& config, Kernel kernel) {
+  if (const cudaError_t code = refused()) return code;
   const std::lock_guard lock(device_mutex());
   kernel.blocks = config.gridDim, kernel.threads = config.blockDim;
   for (unsigned i = 0; i < config.numAttrs; ++i)
@@ -100,6 +101,7 @@ cudaError_t launch(const cudaLaunchConfig_t& config, Kernel kernel) {
 }  // namespace varve::simulated
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
+  if (const cudaError_t code = refused()) return code;
   const std::lock_guard lock(device_mutex());
   *stream = new CUstream_st;
   streams().insert(*stream);
@@ -113,12 +115,14 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
   return cudaSuccess;
 }
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
+  if (const cudaError_t code = refused()) return code;
   const std::lock_guard lock(device_mutex());
   refuse_captured(stream, "a stream that is captured cannot be waited for");
   stream->queue->finish(stream->queue->asked);
   return cudaSuccess;
 }
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
+  if (const cudaError_t code = refused()) return code;
   const std::lock_guard lock(device_mutex());
   refuse_captured(stream, "varve captures no events");
   if (event->queue)
@@ -127,6 +131,7 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
 }
 
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
+  if (const cudaError_t code = refused()) return code;
   *event = new CUevent_st;
   return cudaSuccess;
 }
@@ -135,12 +140,14 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
   return cudaSuccess;
 }
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
+  if (const cudaError_t code = refused()) return code;
   const std::lock_guard lock(device_mutex());
   refuse_captured(stream, "varve captures no events");
   event->queue = stream->queue, event->place = stream->queue->asked;
   return cudaSuccess;
 }
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
+  if (const cudaError_t code = refused()) return code;
   const std::lock_guard lock(device_mutex());
   if (event->queue) event->queue->finish(event->place);
   return cudaSuccess;
@@ -155,7 +162,7 @@ const char* cudaGetErrorName(cudaError_t code) {
 cudaError_t cudaGetLastError() { return cudaSuccess; }
 cudaError_t cudaDriverGetVersion(int* version) { return *version = CUDART_VERSION, cudaSuccess; }
 cudaError_t cudaGetDeviceCount(int* count) { return *count = 1, cudaSuccess; }
-cudaError_t cudaGetDevice(int* device) { return *device = 0, cudaSuccess; }
+cudaError_t cudaGetDevice(int* device) { return *device = 0, refused(); }
 cudaError_t cudaSetDevice(int device) { return device == 0 ? cudaSuccess : cudaErrorInvalidDevice; }
 cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
   *value = attribute == cudaDevAttrComputeCapabilityMajor ? 9
