@@ -20,6 +20,10 @@ void drive_gather(Context& on, const View& in, const View& index, int axis, cons
 void drive_scatter_add(Context& on, const View& in, const View& index, int axis, const View& out);
 void drive_random(Context& on, RandomFn fn, double p, const View& state, const View& out);
 
+// Values by rising keys, of which so many bits count; equal ones keep their order.
+void sort_by_keys(Context& on, const uint64_t* keys, const int64_t* values, uint64_t* sorted_keys,
+                  int64_t* sorted, int64_t total, int bits);
+
 // Refuses the first index that is not in the range; the host waits for that. While work is recorded it
 // cannot, and where the kernels that follow are to put such an index is returned: it is looked at later.
 int64_t* check_indices(Context& on, const View& index, const IndexRange& range);

@@ -1,5 +1,5 @@
-// Gather and scatter. Indices are checked before anything is written; while work is recorded, the kernels
-// check as they go.
+// Gather, and the check of indices: before anything is written, or by the kernels themselves while work is
+// recorded.
 #include <varve/core/axes.h>
 #include <varve/cuda/capture.h>
 #include <varve/cuda/drivers.h>
@@ -67,52 +67,6 @@ __global__ void __launch_bounds__(kThreads)
   });
 }
 
-template <class T>
-__device__ T sum_of(T a, T b) {
-  return static_cast<T>(a + b);
-}
-__device__ bool sum_of(bool a, bool b) { return a || b; }
-__device__ __half sum_of(__half a, __half b) { return __float2half_rn(__half2float(a) + __half2float(b)); }
-__device__ __nv_bfloat16 sum_of(__nv_bfloat16 a, __nv_bfloat16 b) {
-  return __float2bfloat16_rn(__bfloat162float(a) + __bfloat162float(b));
-}
-
-struct Along {  // an axis: how many, and the strides of the input, of the index, and of the output
-  int64_t count, in, index, out;
-};
-
-// Operands: the input, the index and the output at the beginning of the axis. A thread for each line along
-// the axis: no two write the same element, and each adds in order.
-template <class T>
-__global__ void __launch_bounds__(kThreads)
-    scatter_add(const __grid_constant__ Space lines, Along along, IndexRange range, int64_t* verdict) {
-  take_turn();
-  for_each_index(lines.total, [&](int64_t line) {
-    int64_t at[3];
-    locate(lines, line, at);
-    for (int64_t i = 0; i < along.count; ++i) {
-      const int64_t place =
-          place_of(element<int64_t>(lines.operand[1], at[1] + i * along.index), range, verdict);
-      if (place < 0) continue;
-      T& cell = element<T>(lines.operand[2], at[2] + place * along.out);
-      cell = sum_of(cell, element<T>(lines.operand[0], at[0] + i * along.in));
-    }
-  });
-}
-
-template <class T>
-struct Stored {  // the type that the device computes a dtype's sums in
-  using type = T;
-};
-template <>
-struct Stored<Half> {
-  using type = __half;
-};
-template <>
-struct Stored<BFloat16> {
-  using type = __nv_bfloat16;
-};
-
 }  // namespace
 
 void drive_gather(Context& on, const View& in, const View& index, int axis, const View& out) {
@@ -125,18 +79,6 @@ void drive_gather(Context& on, const View& in, const View& index, int axis, cons
   const bool wide = step % Space::kWide == 0 && space.widen(size_of(in.dtype), 0b010);
   with_bits(wide ? Space::kWide : size_of(in.dtype), [&]<class Bits>() {
     start(on, space.total, gather<Bits>, space, range, step / static_cast<int64_t>(sizeof(Bits)), verdict);
-  });
-}
-
-void drive_scatter_add(Context& on, const View& in, const View& index, int axis, const View& out) {
-  if (in.numel() == 0) return;
-  const IndexRange range{"scatter_add", out.shape[axis]};
-  int64_t* const verdict = check_indices(on, index, range);
-  const View lines[] = {without_axis(in, axis), without_axis(index, axis), without_axis(out, axis)};
-  const Space space(lines[0].shape, Views(lines, 3), {});
-  const Along along{in.shape[axis], in.strides[axis], index.strides[axis], out.strides[axis]};
-  dispatch(in.dtype, [&]<class T>() {
-    start(on, space.total, scatter_add<typename Stored<T>::type>, space, along, range, verdict);
   });
 }
 

@@ -62,14 +62,13 @@ __global__ void __launch_bounds__(kThreads)
   });
 }
 
-// Places by rising keys, of which so many bits count.
+// As sort_by_keys.
 template <class Key>
-void sort_places(Context& on, const Key* keys, const int64_t* places, int64_t* sorted, int64_t total,
-                 int bits) {
-  const Workspace sorted_keys(on, static_cast<size_t>(total) * sizeof(Key));
+void sort_pairs(Context& on, const Key* keys, const int64_t* values, Key* sorted_keys, int64_t* sorted,
+                int64_t total, int bits) {
   const auto sort = [&](void* temporary, size_t& bytes) {
-    return cub::DeviceRadixSort::SortPairs(temporary, bytes, keys, sorted_keys.as<Key>(), places, sorted,
-                                           total, 0, bits, on.queue());
+    return cub::DeviceRadixSort::SortPairs(temporary, bytes, keys, sorted_keys, values, sorted, total, 0,
+                                           bits, on.queue());
   };
   size_t bytes = 0;
   VARVE_CUDA_CHECK(sort(nullptr, bytes));
@@ -83,20 +82,25 @@ void sort(Context& on, bool descending, const View& in, Views out) {
   const int64_t total = from.total, n = in.shape.back(), rows = total / n;
   const auto count = static_cast<size_t>(total);
   const Workspace places(on, count * sizeof(int64_t)), sorted(on, count * sizeof(int64_t)),
-      keys(on, count * sizeof(uint64_t));
+      keys(on, count * sizeof(uint64_t)), sorted_keys(on, count * sizeof(uint64_t));
   start(on, total, make_keys<T>, from, descending, keys.as<KeyOf<T>>(), places.as<int64_t>());
-  sort_places(on, keys.as<const KeyOf<T>>(), places.as<const int64_t>(), sorted.as<int64_t>(), total,
-              static_cast<int>(sizeof(T) * 8));
+  sort_pairs(on, keys.as<const KeyOf<T>>(), places.as<const int64_t>(), sorted_keys.as<KeyOf<T>>(),
+             sorted.as<int64_t>(), total, static_cast<int>(sizeof(T) * 8));
   const Workspace& order = rows > 1 ? places : sorted;
   if (rows > 1) {
     start(on, total, make_row_keys, sorted.as<const int64_t>(), total, n, keys.as<uint64_t>());
-    sort_places(on, keys.as<const uint64_t>(), sorted.as<const int64_t>(), places.as<int64_t>(), total,
-                std::bit_width(static_cast<uint64_t>(rows - 1)));
+    sort_pairs(on, keys.as<const uint64_t>(), sorted.as<const int64_t>(), sorted_keys.as<uint64_t>(),
+               places.as<int64_t>(), total, std::bit_width(static_cast<uint64_t>(rows - 1)));
   }
   start(on, total, put_sorted<T>, from, to, n, order.as<const int64_t>());
 }
 
 }  // namespace
+
+void sort_by_keys(Context& on, const uint64_t* keys, const int64_t* values, uint64_t* sorted_keys,
+                  int64_t* sorted, int64_t total, int bits) {
+  sort_pairs(on, keys, values, sorted_keys, sorted, total, bits);
+}
 
 void drive_sort(Context& on, bool descending, const View& in, Views out) {
   with_compute(compute_of(in.dtype), [&]<class T>() { sort<T>(on, descending, in, out); });

@@ -126,6 +126,32 @@ TEST_CASE("rows picked by index agree at every width and place, on the GPU") {
       }
 }
 
+TEST_CASE("what is scattered along a long axis, onto few places or many, is added in order, on the GPU") {
+  Backend* on = gpu();
+  if (!on) return;
+  Draws draws(18);
+  for (const DType dtype : {DType::f32, DType::bf16, DType::i32, DType::boolean})
+    for (const int64_t places : {1, 7, 5000})
+      for (const Shape& shape :
+           {Shape{1000}, Shape{300, 3}, Shape{2, 400, 5}, Shape{3, 300}, Shape{257, 40}}) {
+        const int rank = shape.rank(), axis = rank == 3 || shape[0] == 3 ? 1 : 0;
+        Shape target = shape, few = shape;
+        target[axis] = places;
+        for (int i = 0; i < rank; ++i)
+          if (i != axis) few[i] = 1;
+        const Tensor x = draws.numbers(shape, dtype), y = draws.numbers(target, dtype);
+        CAPTURE(to_string(x.spec()));
+        CAPTURE(places);
+        for (const Tensor& index :
+             {draws.indices(shape, places), expand(draws.indices(few, places), shape)}) {
+          const Tensor here = clone(y), there = clone(y);
+          run_on(cpu_backend(), OpOf(ScatterAdd{axis}), {here, index, x});
+          run_on(*on, OpOf(ScatterAdd{axis}), {there, index, x});
+          CHECK(identical(there, here));
+        }
+      }
+}
+
 TEST_CASE("functions of rows and of numbers broadcast along them agree, on the GPU") {
   Backend* on = gpu();
   if (!on) return;

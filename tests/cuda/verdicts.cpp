@@ -96,3 +96,20 @@ TEST_CASE("what a bad step changed is not saved before its error was heard, on t
   saver.wait();
   CHECK(saver.resume_latest()->checkpoint.step == 2);
 }
+
+TEST_CASE("what is scattered out of range along a long axis meets no memory, on the GPU") {
+  if (!gpu()) return;
+  const OnDevice on(kCuda);
+  auto counted = compile([](const Tensor& rows) {
+    const NoGrad guard;
+    return scatter_add(zeros({3}), 0, rows, ones({1000}));
+  });
+  const Tensor rows = cast(arange(1000) < 600, DType::i64);
+  for (int i = 0; i < 3; ++i) CHECK(counted(rows)[1].item() == 600);
+  REQUIRE(counted.plans()[0]->is_recorded());
+  const Tensor found = clone(counted(rows * 4 - 1));
+  CHECK(message_of<ShapeError>([&] { found[2].item(); }) ==
+        "scatter_add: index 3 for an axis of size 3; required is -3 to 2");
+  CHECK(found[2].item() == 400);
+  CHECK(sum(found).item() == 400);
+}
