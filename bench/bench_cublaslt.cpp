@@ -147,6 +147,7 @@ int main(int argc, char** argv) try {
   bench::Options options;
   options.device = "cuda", options.rounds = 5;
   bench::add_options(app, options);
+  bench::add_device(app, options);
   CLI11_PARSE(app, argc, argv);
   const OnDevice on(device_named(options.device));
   bench::Cases cases("TFLOP/s");

@@ -92,6 +92,7 @@ int main(int argc, char** argv) try {
   CLI::App app{"Kernels of a device: products, and memory"};
   bench::Options options;
   bench::add_options(app, options);
+  bench::add_device(app, options);
   CLI11_PARSE(app, argc, argv);
   if (options.threads) set_threads(options.threads);
   const Device device = device_named(options.device);

@@ -6,8 +6,10 @@
 // Counters, of the median: flops (a rate), of_peak (fraction of the peak of that many threads), of_eigen
 // (Eigen's time over ours in pairs run one after the other; its product of f32 for bf16), eigen_flops.
 //
-//   bench_gemm --serve [--threads N]   reads the names of cases on stdin, answers each with the seconds of a
-//                                      product, or of a batch: what other peers are interleaved with
+//   bench_gemm --serve [--threads N] [--device cuda]
+//       reads the names of cases on stdin, answers each with the seconds of a product, or of a batch: what
+//       other peers are interleaved with
+//   bench_gemm --device cuda           the same cases on a GPU; bench_cublaslt has its ceilings
 #include <benchmark/benchmark.h>
 
 #include <CLI/CLI.hpp>
@@ -83,8 +85,10 @@ class Products {
   int repeats() const { return static_cast<int>(std::max(1.0, 5e8 / flops())); }
   void ours() const {
     const varve::View in[] = {a_.view(), b_.view()}, out[] = {c_.view()};
-    varve::Matmul{}.run(varve::cpu_backend(), in, out, {});
+    varve::Matmul{}.run(c_.value().storage->backend(), in, out, {});
   }
+  // Until all that was asked for is done.
+  void wait() const { mark_.item(); }
   // One after the other, where they are several.
   void eigen() const {
     const Peer *x = peer_a_.template data<Peer>().data(), *y = peer_b_.template data<Peer>().data();
@@ -108,7 +112,7 @@ class Products {
   varve::Tensor b_ = varve::randn(matrices(sizes_.k, sizes_.n), kType);
   varve::Tensor c_ = varve::zeros(matrices(sizes_.m, sizes_.n), kType);
   varve::Tensor peer_a_ = varve::cast(a_, kPeer), peer_b_ = varve::cast(b_, kPeer);
-  varve::Tensor peer_c_ = varve::zeros(c_.shape(), kPeer);
+  varve::Tensor peer_c_ = varve::zeros(c_.shape(), kPeer), mark_ = varve::zeros({});
 };
 
 // Of one product, timed several at a time where they are small.
@@ -116,8 +120,10 @@ template <class T>
 double seconds(const Products<T>& products, const auto& product) {
   const int repeats = products.repeats();
   product();  // wakes the threads: a processor that was idle may take a millisecond
+  products.wait();
   const double taken = bench::seconds([&] {
     for (int i = 0; i < repeats; ++i) product();
+    products.wait();
   });
   return taken / repeats;
 }
@@ -182,19 +188,22 @@ void for_each_case(const auto& f) {
     }
 }
 
-void serve(bench::Options options) {
+void run_cases(bench::Options options) {
   bench::Cases cases("GFLOP/s");
   if (!options.threads) options.threads = varve::threads();
   varve::set_threads(options.threads);
   bench::peers().eigen_threads(options.threads);
+  const bool here = options.device == "cpu";
+  const varve::OnDevice on(varve::device_named(options.device));
   for_each_case([&]<class T>(T, const std::string& name, const Sizes& sizes, int threads) {
     if (threads != options.threads) return;
     // Made when they are first asked for.
     const auto made = std::make_shared<std::optional<Products<T>>>();
     const auto products = [=]() -> const Products<T>& { return *made ? **made : made->emplace(sizes); };
     const double flops = sizes.flops();
-    cases.add(
-        {name, flops, [=] { return seconds(products(), [&] { products().ours(); }); }, Kind<T>::kPeakName});
+    cases.add({name, flops, [=] { return seconds(products(), [&] { products().ours(); }); },
+               here ? Kind<T>::kPeakName : ""});
+    if (!here) return;
     if constexpr (std::is_same_v<T, typename Kind<T>::Eigens>)
       cases.add({name + "/eigen", flops, [=] { return seconds(products(), [&] { products().eigen(); }); }});
   });
@@ -206,13 +215,15 @@ void serve(bench::Options options) {
 }  // namespace
 
 int main(int argc, char** argv) try {
-  const bool serves = std::any_of(argv, argv + argc, [](std::string_view a) { return a == "--serve"; });
-  if (serves) {
+  const bool cases_of_ours = std::any_of(
+      argv, argv + argc, [](std::string_view a) { return a == "--serve" || a.starts_with("--device"); });
+  if (cases_of_ours) {
     CLI::App app{"Matrix products"};
     bench::Options options;
     bench::add_options(app, options);
+    bench::add_device(app, options);
     CLI11_PARSE(app, argc, argv);
-    serve(options);
+    run_cases(options);
     return 0;
   }
   for_each_case([&]<class T>(T, const std::string& name, const Sizes& sizes, int threads) {

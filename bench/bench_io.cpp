@@ -271,6 +271,7 @@ int main(int argc, char** argv) try {
   CLI::App app{"Saving and loading, beside what the machine could do"};
   bench::Options options;
   bench::add_options(app, options);
+  bench::add_device(app, options);
   std::string folder = (std::filesystem::temp_directory_path() / "varve-bench-io").string();
   bool large = false;
   app.add_option("--dir", folder, "where the files go; about 2 GB, and 10 more with --large");

@@ -171,6 +171,7 @@ int main(int argc, char** argv) try {
   CLI::App app{"Training steps, beside what their arithmetic needs"};
   bench::Options options;
   bench::add_options(app, options);
+  bench::add_device(app, options);
   CLI11_PARSE(app, argc, argv);
   if (options.threads) set_threads(options.threads);
   const OnDevice on(device_named(options.device));

@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <fstream>
 #include <iostream>
 #include <map>
+#include <nlohmann/json.hpp>
 
 #include <varve/core/error.h>
 
@@ -48,9 +50,13 @@ double median(std::vector<double> values) { return quantile(std::move(values), 0
 void add_options(CLI::App& app, Options& options) {
   app.add_option("--rounds", options.rounds, "how often each case runs");
   app.add_option("--threads", options.threads, "how many threads")->check(CLI::Range(1, 1024));
-  app.add_option("--device", options.device, "cpu, cuda or cuda:N, where the bench has cases for it");
+  app.add_option("--json", options.json, "where the medians are written to");
   app.add_option("--filter", options.filter, "only cases whose name has this in it");
   app.add_flag("--serve", options.serve, "time the cases whose names come on stdin");
+}
+
+void add_device(CLI::App& app, Options& options) {
+  app.add_option("--device", options.device, "cpu, cuda or cuda:N");
 }
 
 const Case& Cases::find(const std::string& name) const {
@@ -72,17 +78,36 @@ void Cases::run_rounds(const Options& options) const {
       if (!c->ceiling.empty()) times[c->name + " limit"].push_back(settled(find(c->ceiling)));
     }
   fmt::print("{:24} {:>12} {:>8}  {}\n", "case", "time", rate_, "of its ceiling (our rate over that one's)");
+  std::vector<Row> rows;
   for (const Case* c : wanted) {
     const double t = median(times[c->name]);
-    fmt::print("{:24} {:>12}", c->name, duration(t));
-    if (c->amount > 0) fmt::print(" {:8.2f}", c->amount / t / 1e9);
-    if (!c->ceiling.empty()) {
-      const double limit = find(c->ceiling).amount / median(times[c->name + " limit"]);
-      fmt::print("  {:.2f} of {}", c->amount / t / limit, c->ceiling);
-    }
-    if (c->note) fmt::print("  {}", c->note());
-    fmt::print("\n");
+    double of_ceiling = 0;
+    if (!c->ceiling.empty())
+      of_ceiling = c->amount / t / (find(c->ceiling).amount / median(times[c->name + " limit"]));
+    print(rows.emplace_back(Row{*c, t, of_ceiling}));
   }
+  if (!options.json.empty()) write(rows, options.json);
+}
+
+void Cases::print(const Row& row) const {
+  const Case& c = row.of;
+  fmt::print("{:24} {:>12}", c.name, duration(row.seconds));
+  if (c.amount > 0) fmt::print(" {:8.2f}", c.amount / row.seconds / 1e9);
+  if (!c.ceiling.empty()) fmt::print("  {:.2f} of {}", row.of_ceiling, c.ceiling);
+  if (c.note) fmt::print("  {}", c.note());
+  fmt::print("\n");
+}
+
+void Cases::write(const std::vector<Row>& rows, const std::string& path) const {
+  nlohmann::ordered_json all;
+  for (const Row& row : rows) {
+    auto& out = all[row.of.name];
+    out["seconds"] = row.seconds;
+    if (row.of.amount > 0) out[rate_] = row.of.amount / row.seconds / 1e9;
+    if (!row.of.ceiling.empty()) out["of " + row.of.ceiling] = row.of_ceiling;
+  }
+  std::ofstream file(path);
+  if (!(file << all.dump(1) << '\n')) throw varve::Error("bench: cannot write " + path);
 }
 
 void Cases::serve() const {

@@ -28,22 +28,31 @@ struct Case {
 struct Options {
   int rounds = 9, threads = 0;
   std::string device = "cpu";
-  std::string filter;
+  std::string filter, json;
   bool serve = false;
 };
 void add_options(CLI::App& app, Options& options);
+// For those that have cases for other devices.
+void add_device(CLI::App& app, Options& options);
 
 class Cases {
  public:
   // `rate`: what 1e9 of the cases' amount in a second is called.
   explicit Cases(std::string rate) : rate_(std::move(rate)) {}
   void add(Case c) { cases_.push_back(std::move(c)); }
-  // As asked for: every case whose name has the filter in it, round after round, and the medians printed; or
+  // As asked for: every case whose name has the filter in it, round after round, and the medians printed, and
+  // written as JSON where a file is named; or
   // those whose names come on stdin, each answered with its seconds ("list": with all there are).
   void run(const Options& options) const;
 
  private:
+  struct Row {
+    const Case& of;
+    double seconds, of_ceiling;  // medians; 0 where there is no ceiling
+  };
   const Case& find(const std::string& name) const;
+  void print(const Row& row) const;
+  void write(const std::vector<Row>& rows, const std::string& path) const;
   void run_rounds(const Options& options) const;
   void serve() const;
 

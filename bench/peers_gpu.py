@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Training steps, or products, on a GPU beside PyTorch: eager, and a step captured in a CUDA graph; true f32 but for tf32.
+"""Training steps, or products, on a GPU beside PyTorch: eager, with its compiler, and a step captured in a CUDA graph; true f32 but for tf32.
 
 Usage: peers_gpu.py BENCH_TRAIN|BENCH_DEVICE [--rounds N] [--filter TEXT] [--out FOLDER]
 """
@@ -22,18 +22,20 @@ def timed(run, times):
     return seconds(lambda: ([run(i) for i in range(times)], torch.cuda.synchronize()) and None) / times
 
 
-def training(sizes, batch, steps, captured):
+def training(sizes, batch, steps, how):
+    captured = how == "graph"
     pixels, labels = torch.rand(IMAGES, 784, device=CUDA), torch.randint(0, 10, (IMAGES,), device=CUDA)
     layers = [layer for a, b in zip(sizes, sizes[1:]) for layer in (nn.Linear(a, b), nn.ReLU())][:-1]
     model = nn.Sequential(*layers).to(CUDA)
     adam = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True, capturable=captured)
     loss_of = nn.CrossEntropyLoss()
+    forward = torch.compile(model) if how == "compile" else model
     order = torch.randperm(IMAGES, device=CUDA)
     rows = order[:batch].clone()
 
     def step():
         adam.zero_grad(set_to_none=True)
-        loss = loss_of(model(pixels[rows]), labels[rows])
+        loss = loss_of(forward(pixels[rows]), labels[rows])
         loss.backward()
         adam.step()
         return loss
@@ -75,12 +77,24 @@ def product(kind, rows, n):
     return run
 
 
+def can_compile():
+    try:
+        torch.compile(lambda x: x + 1)(torch.ones(2, device=CUDA))
+        return True
+    except Exception as error:  # it needs a C compiler and Triton
+        print(f"PyTorch's compiler is skipped: {str(error).splitlines()[0]}")
+        return False
+
+
 def peers(ours):
+    compiles = can_compile()
     for net, shape in NETS.items():
         least = (10, 1.5) if net == "784-256-10" else (None, None)
-        eager, graph = (lazily(lambda s=shape, c=captured: training(*s, c)) for captured in (False, True))
+        eager, compiled, graph = (lazily(lambda s=shape, h=how: training(*s, h)) for how in ("eager", "compile", "graph"))
         yield f"{net}/eager", "PyTorch eager", eager, None
         yield f"{net}/compiled", "PyTorch eager", eager, least[0]
+        if compiles:
+            yield f"{net}/compiled", "PyTorch compile", compiled, None
         yield f"{net}/compiled", "PyTorch CUDA graph", graph, least[1]
     for kind in KINDS:
         for n in (256, 512, 1024, 2048, 4096, 8192):

@@ -118,8 +118,9 @@ class VARVE_API Backend {
   virtual void rows(RowFn fn, Views in, Views out) = 0;
   // out[..., i, j] = sum over p of a[..., i, p] b[..., p, j]; ranks and leading sizes equal; one floating
   // dtype, f16 and bf16 summed in f32, factors of f32 rounded to TF32 at most where tf32_allowed(); each of
-  // a, b has a unit stride among its last two; out is contiguous. Rows and columns of a product have the bits
-  // that they have in a larger one, unless they are fewer than kFewestInProduct.
+  // a, b has a unit stride among its last two; out is contiguous. Where part_bytes() is not 0, rows and
+  // columns of a product have the bits that they have in a larger one, unless they are fewer than
+  // kFewestInProduct.
   virtual void matmul(const View& a, const View& b, const View& out) = 0;
   // out[i.., j, k..] = in[i.., index[i.., j, k..], k..] along `axis`; index is i64 and has out's shape.
   // Negative indices count from the end; an Error names the first one out of range.
