@@ -37,11 +37,9 @@ class Words {
   uint64_t key_, counter_ = 0;
 };
 
-Tensor on_host(const Tensor& t, const char* which) {
+Tensor examples(const Tensor& t, const char* which) {
   if (!t.defined() || t.rank() == 0)
     throw ShapeError(fmt::format("Loader: {} have no axis of examples; required is [N, ...]", which));
-  if (t.device() != kCpu)
-    throw DeviceError(fmt::format("Loader: {} on {}; required is the CPU", which, to_string(t.device())));
   return no_grad([&] { return contiguous(t.detach()); });
 }
 
@@ -74,14 +72,18 @@ std::vector<int64_t> permutation(int64_t count, uint64_t seed, uint64_t epoch) {
 
 Loader::Loader(const Tensor& inputs, const Tensor& targets, Options options)
     : options_(std::move(options)), count_(0) {
-  const Tensor x = on_host(inputs, "inputs"), y = on_host(targets, "targets");
+  const Tensor x = examples(inputs, "inputs"), y = examples(targets, "targets");
   if (x.size(0) != y.size(0))
     throw ShapeError(
         fmt::format("Loader: inputs {} with targets {}; required are as many of one as of the other",
                     to_string(x.shape()), to_string(y.shape())));
+  if (x.device() != y.device())
+    throw DeviceError(fmt::format("Loader: inputs on {} with targets on {}; required are both on one device",
+                                  to_string(x.device()), to_string(y.device())));
   if (options_.batch_size < 1)
     throw Error(fmt::format("Loader: batch_size = {}; required is at least 1", options_.batch_size));
   count_ = x.size(0);
+  options_.prefetch = options_.prefetch && x.device() == kCpu;  // others are ahead of their host anyway
   ahead_ = std::make_unique<Prefetch>(BatchMaker(x, y, options_));
 }
 

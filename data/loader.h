@@ -38,8 +38,8 @@ class VARVE_API Loader {
  public:
   using Options = LoaderOptions;
 
-  // inputs [N, ...] and targets [N, ...] on the CPU, of any dtypes; they are shared, not copied, and read at
-  // any time until the loader ends.
+  // inputs [N, ...] and targets [N, ...] on one device, of any dtypes; they are shared, not copied, and read
+  // at any time until the loader ends. Batches lie there too; off the CPU a shuffled epoch is a copy of all.
   Loader(const Tensor& inputs, const Tensor& targets, Options options = {});
   ~Loader();
   Loader(Loader&&) noexcept;

@@ -7,21 +7,23 @@
 
 #include <varve/core/cpu/background.h>
 #include <varve/core/ops/copy.h>
+#include <varve/core/ops/index.h>
+#include <varve/core/ops/make.h>
+#include <varve/core/ops/views.h>
 #include <varve/core/record.h>
 
 namespace varve::data {
 
 Batch BatchMaker::make(const Position& position) {
   const NoGrad no_grad;
-  const OnDevice on(kCpu);
+  const OnDevice on(inputs_.device());
   const Position epoch{position.seed, position.epoch};
-  if (options_.shuffle && (order_.empty() || order_of_ != epoch)) {
-    order_ = permutation(inputs_.size(0), epoch.seed, static_cast<uint64_t>(epoch.epoch));
-    order_of_ = epoch;
-  }
+  if (options_.shuffle && (order_.empty() || order_of_ != epoch)) order_epoch(epoch);
   const int64_t first = position.batch * options_.batch_size;
   const int64_t last = std::min(inputs_.size(0), first + options_.batch_size);
-  Batch batch{rows(inputs_, first, last), rows(targets_, first, last)};
+  const bool ordered = options_.shuffle && !on_host();
+  Batch batch{rows(ordered ? ordered_inputs_ : inputs_, first, last),
+              rows(ordered ? ordered_targets_ : targets_, first, last)};
   if (!options_.transform) return batch;
   batch.inputs = options_.transform(batch.inputs);
   if (const Tensor& t = batch.inputs; !t.defined() || t.rank() == 0 || t.size(0) != last - first)
@@ -33,7 +35,21 @@ Batch BatchMaker::make(const Position& position) {
   return batch;
 }
 
+void BatchMaker::order_epoch(const Position& epoch) {
+  order_.clear();  // until all is there
+  std::vector<int64_t> order = permutation(inputs_.size(0), epoch.seed, static_cast<uint64_t>(epoch.epoch));
+  if (!on_host()) {
+    const Tensor index = from_span(std::span<const int64_t>(order), {inputs_.size(0)});
+    ordered_inputs_ = ordered_targets_ = {};  // before there are others
+    ordered_inputs_ = index_select(inputs_, 0, index);
+    ordered_targets_ = index_select(targets_, 0, index);
+  }
+  order_ = std::move(order), order_of_ = epoch;
+}
+
+// What the host can reach it copies itself.
 Tensor BatchMaker::rows(const Tensor& of, int64_t first, int64_t last) const {
+  if (!on_host()) return clone(slice(of, 0, first, last));
   Spec spec = of.spec();
   spec.shape[0] = last - first;
   const Tensor out(make_value(cpu_backend(), spec));

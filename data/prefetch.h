@@ -24,9 +24,12 @@ class BatchMaker {
   Batch make(const Position& position);
 
  private:
+  void order_epoch(const Position& epoch);
   Tensor rows(const Tensor& of, int64_t first, int64_t last) const;
+  bool on_host() const { return inputs_.device() == kCpu; }
 
   Tensor inputs_, targets_;
+  Tensor ordered_inputs_, ordered_targets_;  // of the epoch, where the host cannot gather them itself
   LoaderOptions options_;
   std::vector<int64_t> order_;  // of the epoch of order_of_; always empty without shuffle
   Position order_of_;

@@ -60,3 +60,8 @@ Dataset load_dataset(const std::string& folder_or_file) {
   const Tensor train = images(parts, "train_images"), test = images(parts, "test_images");
   return {train, labels(parts, "train_labels", train), test, labels(parts, "test_labels", test)};
 }
+
+Dataset on_device(const Dataset& d, Device device) {
+  return {d.train_images.to(device), d.train_labels.to(device), d.test_images.to(device),
+          d.test_labels.to(device)};
+}

@@ -18,3 +18,4 @@ inline constexpr std::array kClassNames{"T-shirt", "trouser", "pullover", "dress
 // package dataset-fashion-mnist where it is installed, else the subset that comes with varve. Error where the
 // images are not 28 x 28, or the labels are not 0 to 9 and one for each image.
 Dataset load_dataset(const std::string& folder_or_file);
+Dataset on_device(const Dataset& dataset, varve::Device device);

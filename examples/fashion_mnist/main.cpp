@@ -31,7 +31,7 @@ std::string resume_command(const char* program, const CLI::App& app, const std::
 // What the command line says.
 struct Given {
   Options options;
-  std::string data;
+  std::string data, device = "cpu";
   int threads = 0;
 };
 
@@ -49,6 +49,7 @@ void add_options(CLI::App& app, Given& given) {
       ->capture_default_str();
   app.add_option("--threads", given.threads, "Threads to compute with (default: the processors granted)")
       ->check(CLI::Range(1, 1024));
+  app.add_option("--device", given.device, "Where to train: cpu, cuda or cuda:N")->capture_default_str();
   app.add_option(
       "--data", given.data,
       "Folder of the four IDX files, or a .varve file (default: Debian's package, else the subset)");
@@ -64,7 +65,9 @@ void add_options(CLI::App& app, Given& given) {
 
 int train(const char* program, const CLI::App& app, const Given& given) {
   if (given.threads) varve::set_threads(given.threads);
-  const Dataset dataset = load_dataset(given.data);
+  const varve::Device device = varve::device_named(given.device);
+  const Dataset dataset = on_device(load_dataset(given.data), device);
+  const varve::OnDevice on(device);
   Training training(dataset, given.options);
   if (!training.run()) {
     std::fprintf(stderr, "interrupted after step %ld; to go on:\n  %s\n", static_cast<long>(training.step()),
