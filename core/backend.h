@@ -93,7 +93,7 @@ class VARVE_API Backend {
   virtual ~Backend() = default;
   virtual Device device() const = 0;
 
-  // Aligned for any element, to 64 bytes from 512 up; an Error where there is not enough.
+  // Aligned for any element, to 64 bytes from 512 up; a MemoryError where there is not enough.
   virtual void* allocate(size_t bytes) = 0;
   virtual void release(void* data, size_t bytes) noexcept = 0;
   // From the host's memory to the device's, and back. All that was asked of the device before comes first;
@@ -148,9 +148,13 @@ class VARVE_API Backend {
   // What `work` asks of this device on this thread, kept and not done; it must leave the memory it uses where
   // it is. It reads its inputs from `places`, contiguous, where a start copies them to. Null, and nothing was
   // done, where the device keeps no work or cannot keep this. An index out of range then meets no memory, and
-  // is reported later: once, by the next download of the asker that started it last; and until then by every
-  // download on that one's behalf, or of memory that the recording writes.
+  // is reported later: to the asker that started it, by its next download; before that to who else downloads
+  // memory that the recording writes, once, and to whoever downloads on the asker's behalf.
   virtual std::unique_ptr<Recording> record(Views, const std::function<void()>&) { return nullptr; }
+  // What throws such an error, when it is called, if one was found of what this asker had started by now, and
+  // not heard of: for who keeps what the device makes of it. It waits for the device. Null where there is
+  // none.
+  virtual std::function<void()> errors_so_far() { return nullptr; }
 };
 
 VARVE_API Backend& cpu_backend();

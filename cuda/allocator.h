@@ -16,7 +16,7 @@ class Allocator {
   Allocator(const Allocator&) = delete;
   Allocator& operator=(const Allocator&) = delete;
 
-  // 512-byte aligned. An Error with the figures where there is not enough, after which the program can go on.
+  // 512-byte aligned. A MemoryError with the figures where there is not enough.
   void* take(size_t bytes);
   void give(void* data, size_t bytes) noexcept;
   // Gives back to the driver what nobody uses.

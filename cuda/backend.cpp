@@ -51,6 +51,10 @@ class CudaBackend final : public Backend {
     const cuda::Current current(on_.device);
     on_.download(from, to, bytes);
   }
+  std::function<void()> errors_so_far() override {
+    const cuda::Current current(on_.device);
+    return on_.findings.so_far(on_);
+  }
   std::unique_ptr<Ferry> ferry(size_t bytes) override {
     const cuda::Current current(on_.device);
     if (on_.capture()) throw cuda::CannotRecord();

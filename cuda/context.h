@@ -38,15 +38,17 @@ struct Context {
   void download(const void* from, void* to, size_t bytes);
 };
 
-// What a call needs of the device's memory beside the tensors': once more, if there is none, without what the
-// allocator keeps for others.
+// Makes a call that may need memory of the device; where it gets none, once more without what the allocator
+// keeps for others.
 template <class Call>
-auto with_room(Context& on, Call&& call) {
-  const cudaError_t code = call();
-  if (code != cudaErrorMemoryAllocation) return code;
-  cudaGetLastError();
-  on.allocator.trim();
-  return call();
+void with_room(Context& on, const char* name, Call&& call) {
+  cudaError_t code = call();
+  if (code == cudaErrorMemoryAllocation) {
+    cudaGetLastError();
+    on.allocator.trim();
+    code = call();
+  }
+  if (code != cudaSuccess) fail(code, name);
 }
 
 // Memory for the length of one call: who comes next on the stream may have it.

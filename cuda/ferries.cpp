@@ -19,7 +19,10 @@ class Ferries::Crossing final : public Ferry {
         memory_(std::move(memory)) {}
   // What is under way goes on, for nobody has its memory before it is done.
   ~Crossing() override {
-    if (cudaStreamWaitEvent(main_, memory_->done) != cudaSuccess) cudaEventSynchronize(memory_->done);
+    if (cudaStreamWaitEvent(main_, memory_->done) != cudaSuccess) {
+      cudaEventSynchronize(memory_->done);
+      cudaGetLastError();
+    }
     home_.give(std::move(memory_));
   }
   void upload(const std::byte* from, void* to, size_t bytes) override {

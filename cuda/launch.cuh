@@ -27,8 +27,8 @@ void start_blocks(Context& on, dim3 blocks, unsigned cluster, void (*kernel)(Par
   cudaLaunchConfig_t config{};
   config.gridDim = blocks, config.blockDim = kThreads, config.stream = on.queue();
   config.attrs = attributes, config.numAttrs = !on.hopper ? 0 : cluster > 1 ? 2 : 1;
-  VARVE_CUDA_CHECK(with_room(
-      on, [&] { return cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...); }));
+  with_room(on, "cudaLaunchKernelEx",
+            [&] { return cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...); });
 }
 
 // Starts a kernel that shares out `total` elements; none where there are none.

@@ -7,7 +7,13 @@ namespace varve::cuda {
 GraphRecording::GraphRecording(Context& on, GraphPtr graph, std::vector<Receiver> receivers,
                                Workspaces& workspaces, std::unique_ptr<Verdicts> verdicts)
     : on_(on), graph_(std::move(graph)), receivers_(std::move(receivers)), verdicts_(std::move(verdicts)) {
-  VARVE_CUDA_CHECK(with_room(on_, [&] { return cudaGraphInstantiate(&exec_, graph_.get(), 0); }));
+  with_room(on_, "cudaGraphInstantiate", [&] { return cudaGraphInstantiate(&exec_, graph_.get(), 0); });
+  try {  // now, while calls can still be done one by one
+    with_room(on_, "cudaGraphUpload", [&] { return cudaGraphUpload(exec_, on_.stream); });
+  } catch (...) {
+    cudaGraphExecDestroy(exec_);
+    throw;
+  }
   workspaces_.swap(workspaces);
 }
 
@@ -31,8 +37,9 @@ void GraphRecording::start(std::span<const void* const> inputs) {
   const Current current(on_.device);
   last_family = "a recording";
   for (size_t i = 0; i < inputs.size(); ++i) receive_from(receivers_[i], inputs[i]);
+  if (verdicts_->are_anothers(asker())) cudaStreamSynchronize(on_.stream);  // what was found is that one's
   verdicts_->start_for(asker());
-  VARVE_CUDA_CHECK(with_room(on_, [&] { return cudaGraphLaunch(exec_, on_.stream); }));
+  with_room(on_, "cudaGraphLaunch", [&] { return cudaGraphLaunch(exec_, on_.stream); });
 }
 
 }  // namespace varve::cuda

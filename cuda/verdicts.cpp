@@ -1,9 +1,11 @@
 #include <varve/cuda/verdicts.h>
 
 #include <algorithm>
+#include <memory>
 #include <new>
 
 #include <varve/cuda/capture.h>  // CannotRecord
+#include <varve/cuda/drivers.h>
 
 namespace varve::cuda {
 
@@ -20,10 +22,7 @@ Verdicts::~Verdicts() {
   {
     const std::lock_guard lock(findings_.mutex_);
     std::erase(findings_.living_, this);
-    try {
-      if (const auto f = found()) findings_.left_.push_back(*f);
-    } catch (const std::bad_alloc&) {  // then nobody hears of it
-    }
+    leave();
   }
   cudaFreeHost(found_);
 }
@@ -38,7 +37,21 @@ int64_t* Verdicts::place(const IndexRange& range) {
 void Verdicts::start_for(Asker asker) {
   if (questions_.empty()) return;
   const std::lock_guard lock(findings_.mutex_);
+  if (asker.thread != thread_) leave();
   thread_ = asker.thread;
+}
+
+// All are of what went wrong once.
+void Verdicts::clear() { std::fill_n(found_, questions_.size(), kNothingFound); }
+
+void Verdicts::leave() noexcept {
+  try {
+    auto& left = findings_.left_;
+    if (const auto f = found()) left.push_back(*f);
+    if (left.size() > Findings::kMostLeft) left.erase(left.begin());  // whoever asked has gone, too
+  } catch (const std::bad_alloc&) {                                   // then nobody hears of it
+  }
+  clear();
 }
 
 std::optional<Findings::Finding> Verdicts::found() const {
@@ -54,14 +67,63 @@ bool Verdicts::touches(const void* from, size_t bytes) const {
                      [&](const auto& r) { return r.first < first + bytes && first < r.end; });
 }
 
+namespace {
+
+// What verdicts were when the device came to it.
+struct Copied {
+  Copied(std::vector<IndexRange> of) : questions(std::move(of)) {
+    void* memory = nullptr;
+    VARVE_CUDA_CHECK(cudaHostAlloc(&memory, questions.size() * sizeof *found, cudaHostAllocMapped));
+    found = static_cast<int64_t*>(memory);
+  }
+  ~Copied() { cudaFreeHost(found); }
+  Copied(const Copied&) = delete;
+  Copied& operator=(const Copied&) = delete;
+  void refuse() const {
+    done.wait();
+    for (size_t i = 0; i < questions.size(); ++i)
+      if (found[i] != kNothingFound) questions[i].refuse(found[i]);
+  }
+
+  std::vector<IndexRange> questions;
+  int64_t* found = nullptr;
+  Event done;
+};
+
+}  // namespace
+
+std::function<void()> Findings::so_far(Context& on) {
+  const Asker by = asker();
+  const std::lock_guard lock(mutex_);
+  const auto mine =
+      std::find_if(left_.begin(), left_.end(), [&](const Finding& f) { return f.thread == by.thread; });
+  if (mine != left_.end()) return [found = *mine] { found.range.refuse(found.index); };
+  std::vector<Verdicts*> asked;
+  std::vector<IndexRange> questions;
+  for (Verdicts* v : living_)
+    if (v->thread_ == by.thread && !v->questions_.empty()) {
+      asked.push_back(v);
+      questions.insert(questions.end(), v->questions_.begin(), v->questions_.end());
+    }
+  if (asked.empty()) return nullptr;
+  const auto copied = std::make_shared<Copied>(std::move(questions));
+  int64_t* to = copied->found;
+  for (const Verdicts* v : asked) {
+    const size_t count = v->questions_.size();
+    drive_receive(on, v->found_, to, static_cast<int64_t>(count * sizeof *to));
+    to += count;
+  }
+  copied->done.record(on.stream);
+  return [copied] { copied->refuse(); };
+}
+
 void Findings::refuse(const void* from, size_t bytes) {
   const Asker by = asker();
   const std::lock_guard lock(mutex_);
   for (Verdicts* v : living_) {
     const auto found = v->found();
     if (!found || (found->thread != by.thread && !v->touches(from, bytes))) continue;
-    if (found->thread == by.thread && by.is_here)
-      std::fill_n(v->found_, v->questions_.size(), kNothingFound);  // all are of what went wrong once
+    if (by.is_here) found->thread == by.thread ? v->clear() : v->leave();
     found->range.refuse(found->index);
   }
   const auto mine =

@@ -83,7 +83,7 @@ Loader::Loader(const Tensor& inputs, const Tensor& targets, Options options)
   if (options_.batch_size < 1)
     throw Error(fmt::format("Loader: batch_size = {}; required is at least 1", options_.batch_size));
   count_ = x.size(0);
-  options_.prefetch = options_.prefetch && x.device() == kCpu;  // others are ahead of their host anyway
+  options_.prefetch = options_.prefetch && x.device() == kCpu;
   ahead_ = std::make_unique<Prefetch>(BatchMaker(x, y, options_));
 }
 

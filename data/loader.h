@@ -22,7 +22,9 @@ struct LoaderOptions {
   bool shuffle = false;
   uint64_t seed = 0;
   bool drop_last = false;  // leave out a last batch that is not full
-  bool prefetch = true;    // make the next batch meanwhile, on a thread of the loader's own; the same batches
+  // Make the next batch meanwhile, on a thread of the loader's own: the same batches. Only for data on the
+  // CPU; a GPU does what it is asked for beside its caller anyway.
+  bool prefetch = true;
   // What becomes of a batch's inputs, such as bytes made numbers; null: they stay as they are. Called by
   // either thread, one batch at a time: a function of its argument alone, and not of a generator.
   std::function<Tensor(const Tensor&)> transform{};

@@ -40,7 +40,7 @@ void BatchMaker::order_epoch(const Position& epoch) {
   std::vector<int64_t> order = permutation(inputs_.size(0), epoch.seed, static_cast<uint64_t>(epoch.epoch));
   if (!on_host()) {
     const Tensor index = from_span(std::span<const int64_t>(order), {inputs_.size(0)});
-    ordered_inputs_ = ordered_targets_ = {};  // before there are others
+    ordered_inputs_ = ordered_targets_ = {};  // never two epochs at a time
     ordered_inputs_ = index_select(inputs_, 0, index);
     ordered_targets_ = index_select(targets_, 0, index);
   }
@@ -94,7 +94,7 @@ void Prefetch::ask(const Position& next) {
   }
   {
     const std::lock_guard lock(mutex_);
-    position_ = next;
+    position_ = next, asker_ = asker();
     state_ = State::asked;
   }
   asked_.notify_one();
@@ -108,6 +108,7 @@ void Prefetch::work() {
     if (stop_) return;
     state_ = State::making;
     const Position position = position_;
+    const OnBehalf of(asker_);  // what a transform's recording finds is the asker's to hear of
     lock.unlock();
     Batch batch;
     std::exception_ptr error;

@@ -6,6 +6,7 @@
 #include <mutex>
 #include <thread>
 
+#include <varve/core/backend.h>
 #include <varve/data/loader.h>
 
 namespace varve::data {
@@ -57,6 +58,7 @@ class Prefetch {
   State state_ = State::idle;
   bool stop_ = false;
   Position position_;  // that was asked for
+  Asker asker_{};      // by whom
   Batch batch_;
   std::exception_ptr error_;
   std::thread thread_;  // from the first ask on

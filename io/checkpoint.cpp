@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstring>
 #include <map>
+#include <set>
 
 #include <varve/core/cpu/level.h>
 #include <varve/core/cpu/threads.h>
@@ -48,6 +49,15 @@ io::Container detail::container_of(const Checkpoint& checkpoint) {
     for (const auto& [name, tensor] : checkpoint.*part.tensors)
       file.tensors.add(std::string(part.prefix) + name, tensor);
   return file;
+}
+
+std::vector<std::function<void()>> detail::errors_so_far(const NamedTensors& tensors) {
+  std::set<Backend*> devices;
+  for (const auto& [name, tensor] : tensors) devices.insert(&tensor.value().storage->backend());
+  std::vector<std::function<void()>> errors;
+  for (Backend* on : devices)
+    if (auto refuse = on->errors_so_far()) errors.push_back(std::move(refuse));
+  return errors;
 }
 
 // The largest number of each device is NaN if any is. It is read on a way of its own, so that who trains
@@ -95,6 +105,8 @@ void load_parts(const Checkpoint& saved, const std::vector<PartLoad>& parts) {
   }
   for (const PartLoad& part : parts) try {
       staged.push_back(part.stage());
+    } catch (const MemoryError&) {
+      throw;
     } catch (const Error& e) {
       faults += fmt::format("\n{}: {}", part.name, e.what());
     }

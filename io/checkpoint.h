@@ -45,6 +45,8 @@ VARVE_API Checkpoint checkpoint_of(const std::string& path, io::Container file);
 // All but whether the model has a NaN, which takes a look at every value and is said by say_nan.
 VARVE_API io::Container container_of(const Checkpoint& checkpoint);
 VARVE_API void say_nan(io::Container& checkpoint);
+// What refuses a state, once its devices have come to it, that was made of an error nobody has heard of.
+std::vector<std::function<void()>> errors_so_far(const NamedTensors& tensors);
 }  // namespace detail
 
 }  // namespace varve

@@ -86,11 +86,12 @@ void CheckpointDirectory::save_async(const Checkpoint& checkpoint) {
   Trace::forbid_reading("save");
   wait();
   io::Container container = detail::container_of(checkpoint);
+  auto errors = detail::errors_so_far(container.tensors);
   container.tensors = io::snapshot(container.tensors);
   running_ = std::async(std::launch::async, [this, container = std::move(container), step = checkpoint.step,
-                                             trainer = asker()]() mutable {
+                                             errors = std::move(errors)]() mutable {
     const cpu::Background background;
-    const OnBehalf of(trainer);  // a step that went wrong before is heard of here, too
+    for (const auto& refuse : errors) refuse();
     write(std::move(container), step);
   });
 }
@@ -191,6 +192,8 @@ std::optional<CheckpointDirectory::Resumed> CheckpointDirectory::resume_latest()
       const std::string path = path_of(all[i].name);
       try {
         return Resumed{detail::checkpoint_of(path, io::Reader(options_.files->open(path)).read()), path};
+      } catch (const MemoryError&) {  // says nothing of the file
+        throw;
       } catch (const Error& e) {
         pruned = is_gone(all[i]);  // by another saver: then a newer one is there
         if (pruned) continue;

@@ -17,7 +17,7 @@ std::shared_ptr<Storage> copied_on_device(const Block& block) {
   std::shared_ptr<Storage> copy;
   try {
     copy = std::make_shared<Storage>(on, bytes);
-  } catch (const Error&) {
+  } catch (const MemoryError&) {
     copy = std::make_shared<Storage>(cpu_backend(), bytes);
     on.download(block.bytes.data(), copy->data(), bytes);
     return copy;

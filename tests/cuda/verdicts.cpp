@@ -59,9 +59,26 @@ TEST_CASE("who started a recording hears of its errors, and no other thread inst
   in_thread([&] {
     CHECK(message_of([&] { sum(other).item(); }) == kNothing);
     CHECK(contains(message_of<ShapeError>([&] { found.item(); }), "gather: index"));  // what the step wrote
+    CHECK(message_of([&] { found.item(); }) == kNothing);
   });
   CHECK(contains(message_of<ShapeError>([&] { other[0].item(); }), "gather: index"));
   CHECK(message_of([&] { other[0].item(); }) == kNothing);
+}
+
+TEST_CASE("what a thread that is gone never heard of is not another's error, on the GPU") {
+  if (!gpu()) return;
+  const OnDevice on(kCuda);
+  Step step;
+  in_thread([&] {
+    const OnDevice there(kCuda);
+    step.run(step.bad);
+  });
+  in_thread([&] {
+    const OnDevice there(kCuda);
+    const Tensor other = ones({4});
+    CHECK(message_of([&] { sum(other).item(); }) == kNothing);  // and all before is done
+    CHECK(message_of([&] { step.run(step.good).item(); }) == kNothing);
+  });
 }
 
 TEST_CASE("a recording that is gone has left its errors, on the GPU") {
@@ -89,12 +106,14 @@ TEST_CASE("what a bad step changed is not saved before its error was heard, on t
   CheckpointDirectory saver(folder / "checkpoints");
   step.run(step.bad);
   saver.save_async({.step = 1, .model = state});
+  CHECK(contains(message_of<ShapeError>([&] { step.weight[0].item(); }), "gather: index"));
   CHECK(contains(message_of<ShapeError>([&] { saver.wait(); }), "gather: index"));
   CHECK(!saver.resume_latest());
-  CHECK(contains(message_of<ShapeError>([&] { step.weight[0].item(); }), "gather: index"));
   saver.save_async({.step = 2, .model = state});
+  step.run(step.bad);  // after it
   saver.wait();
   CHECK(saver.resume_latest()->checkpoint.step == 2);
+  CHECK(contains(message_of<ShapeError>([&] { step.weight[0].item(); }), "gather: index"));
 }
 
 TEST_CASE("what is scattered out of range along a long axis meets no memory, on the GPU") {

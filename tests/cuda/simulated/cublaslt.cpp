@@ -87,6 +87,12 @@ cublasStatus_t refusal() {
   }
 }
 
+// From the first element to the last.
+size_t bytes_of(const cublasLtMatrixLayoutOpaque_t& m) {
+  const size_t each = m.type == CUDA_R_64F ? 8 : m.type == CUDA_R_32F ? 4 : 2;
+  return static_cast<size_t>((m.count - 1) * m.step + (m.columns - 1) * m.leading + m.rows) * each;
+}
+
 bool is_aligned(const void* data, uint32_t bytes) { return reinterpret_cast<uintptr_t>(data) % bytes == 0; }
 
 }  // namespace
@@ -162,6 +168,9 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t desc, const
       a_layout->count != d_layout->count || b_layout->count != d_layout->count ||
       std::memcmp(c_layout, d_layout, sizeof *d_layout) != 0)
     misuse("a product's matrices do not fit together");
+  if (!is_on_device(a, bytes_of(*a_layout)) || !is_on_device(b, bytes_of(*b_layout)) ||
+      !is_on_device(d, bytes_of(*d_layout)) || !is_on_device(workspace, workspace_bytes))
+    misuse("a product leaves its memory");
   const bool adds = d_layout->type == CUDA_R_64F ? *static_cast<const double*>(beta) != 0
                                                  : *static_cast<const float*>(beta) != 0;
   enqueue(stream, Product{*desc, *a_layout, *b_layout, *d_layout, a, b, d, workspace, adds});

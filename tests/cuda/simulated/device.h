@@ -53,6 +53,9 @@ std::recursive_mutex& device_mutex();
 // By whoever holds it: numbers that decide what CUDA leaves open.
 std::minstd_rand& chance();
 
+// Whether so many bytes are of one block of the device's memory.
+bool is_on_device(const void* data, size_t bytes);
+
 // What a call has to fail with before it does anything, if it has to.
 cudaError_t refused();
 

@@ -42,12 +42,18 @@ struct Copy {
   size_t some, bytes;
 };
 
+void carry_out(const Copy& c) {
+  std::memset(c.to, 0, c.bytes);
+  std::memcpy(c.to, c.from, c.some);
+}
+
 struct Thread {
   uint3 index;
   Warp* warp;
   int lane;
   Stack* stack = nullptr;
   size_t exchanges = 0;
+  bool has_waited = false;  // for what came before its kernel
   std::vector<Copy> batch;
   std::vector<std::vector<Copy>> batches;
 };
@@ -74,7 +80,8 @@ class Block {
         cluster_(cluster),
         chance_(chance),
         ready_first_(chance() % 2),
-        last_first_(chance() % 2) {
+        last_first_(chance() % 2),
+        copies_at_once_(chance() % 2) {
     const dim3 n = kernel.threads;
     const size_t count = size_t{n.x} * n.y * n.z;
     warps_.resize((count + kLanes - 1) / kLanes);
@@ -115,6 +122,7 @@ class Block {
   Group& all() { return all_; }
   Group& in_cluster() { return in_cluster_; }
   Cluster* cluster() const { return cluster_; }
+  bool copies_at_once() const { return copies_at_once_; }
 
   // On a stack that nobody is on: one thread after the other. Where one waits, others go on on other stacks.
   // When this returns, the stack is another block's.
@@ -138,6 +146,7 @@ class Block {
     blockDim = plain(kernel_.threads), gridDim = plain(kernel_.blocks);
   }
   void leave(Thread& t) {
+    if (!t.has_waited) misuse("a thread of a kernel ends that never waited for its turn");
     ++left_;
     for (Group* group : {&t.warp->group, &all_, &in_cluster_}) {
       --group->alive;
@@ -162,6 +171,7 @@ class Block {
   std::minstd_rand& chance_;
   bool ready_first_;  // before those that have not begun
   bool last_first_;   // some run far ahead of others
+  const bool copies_at_once_;
   std::vector<Warp> warps_;
   std::vector<Thread> threads_;
   std::vector<Thread*> order_;
@@ -225,8 +235,11 @@ const void* in_block(const void* mine, unsigned rank) {
 void copy_later(void* to, const void* from, size_t some, size_t bytes) {
   if (reinterpret_cast<uintptr_t>(to) % bytes != 0 || reinterpret_cast<uintptr_t>(from) % bytes != 0)
     misuse("an asynchronous copy is not aligned");
-  thread->batch.push_back({to, from, some, bytes});
+  const Copy copy{to, from, some, bytes};
+  block->copies_at_once() ? carry_out(copy) : thread->batch.push_back(copy);
 }
+
+void take_turn() { thread->has_waited = true; }
 
 void end_of_batch() {
   thread->batches.push_back(std::move(thread->batch));
@@ -235,10 +248,7 @@ void end_of_batch() {
 
 void wait_for_batches(size_t left) {
   for (auto& batches = thread->batches; batches.size() > left; batches.erase(batches.begin()))
-    for (const Copy& c : batches.front()) {
-      std::memset(c.to, 0, c.bytes);
-      std::memcpy(c.to, c.from, c.some);
-    }
+    for (const Copy& c : batches.front()) carry_out(c);
 }
 
 int lane() { return thread->lane; }

@@ -20,7 +20,9 @@ void meet_block();
 void meet_cluster();
 // Where another block of the cluster has what lies at `mine` in this one's shared memory.
 const void* in_block(const void* mine, unsigned rank);
-// Copies at the last moment that waiting allows; zeros for what is missing of the bytes.
+// By every thread: what came before this kernel is done.
+void take_turn();
+// Copies at once, or at the last moment that waiting allows; zeros for what is missing of the bytes.
 void copy_later(void* to, const void* from, size_t some, size_t bytes);
 void end_of_batch();
 void wait_for_batches(size_t left);

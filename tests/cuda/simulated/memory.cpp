@@ -19,7 +19,7 @@ struct Heap {
     if (const cudaError_t code = refused()) return code;
     const std::lock_guard lock(device_mutex());
     if (bytes > most - used) return cudaErrorMemoryAllocation;
-    const size_t room = (bytes + kAligned - 1) / kAligned * kAligned + kAligned;
+    const size_t room = std::max<size_t>(1, (bytes + kAligned - 1) / kAligned) * kAligned;
     auto* const at = static_cast<std::byte*>(std::aligned_alloc(kAligned, room));
     if (!at) return cudaErrorMemoryAllocation;
     std::memset(at, 0xff, std::min(bytes, kMostFilled));  // NaN, -1: nobody's zeros
@@ -47,6 +47,11 @@ struct Heap {
 Heap device, pinned;
 
 }  // namespace
+
+bool varve::simulated::is_on_device(const void* data, size_t bytes) {
+  const std::lock_guard lock(device_mutex());
+  return device.holds(data, bytes);
+}
 
 cudaError_t cudaMalloc(void** data, size_t bytes) { return device.take(data, bytes, kTotal); }
 cudaError_t cudaFree(void* data) { return device.give(data); }

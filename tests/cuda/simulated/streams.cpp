@@ -13,22 +13,6 @@ using namespace varve::simulated;
 
 namespace varve::simulated {
 
-// Work in the order in which it was asked for.
-struct Queue {
-  std::deque<std::function<void()>> waiting;
-  uint64_t asked = 0, done = 0;
-
-  void add(std::function<void()> work) { waiting.push_back(std::move(work)), ++asked; }
-  void finish(uint64_t place) {
-    while (done < place && !waiting.empty()) {
-      const std::function<void()> work = std::move(waiting.front());
-      waiting.pop_front();
-      work();
-      ++done;
-    }
-  }
-};
-
 std::recursive_mutex& device_mutex() {
   static auto& mutex = *new std::recursive_mutex;
   return mutex;
@@ -41,6 +25,29 @@ void misuse(const char* what) {
   std::fprintf(stderr, "simulated GPU: %s\n", what);
   std::abort();
 }
+
+// Work in the order in which it was asked for.
+class Queue {
+ public:
+  // As late as may be, for the most part; or at once, with all before it.
+  void add(std::function<void()> work) {
+    waiting.push_back(std::move(work)), ++asked;
+    if (chance()() % 8 == 0) finish(asked);
+  }
+  void finish(uint64_t place) {
+    while (done < place && !waiting.empty()) {
+      const std::function<void()> work = std::move(waiting.front());
+      waiting.pop_front();
+      work();
+      ++done;
+    }
+  }
+  uint64_t asked = 0;
+
+ private:
+  std::deque<std::function<void()>> waiting;
+  uint64_t done = 0;
+};
 
 }  // namespace varve::simulated
 
