@@ -1,4 +1,5 @@
-// Streams and events of the simulated device. Nothing is done before somebody waits for it.
+// Streams and events of the simulated device. Work is done late, when somebody waits for it, or by chance at
+// once.
 #include <array>
 #include <cstdint>
 #include <cstdio>
