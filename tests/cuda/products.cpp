@@ -17,6 +17,8 @@ constexpr DType kKinds[] = {DType::f32, DType::f64, DType::f16, DType::bf16};
 const auto kSome =
     kSimulated ? std::vector<DType>{DType::f32, DType::bf16} : std::vector<DType>(kKinds, kKinds + 4);
 constexpr int64_t kDeep = kSimulated ? 400 : 3000, kLong = kSimulated ? 999 : 4099;
+constexpr int64_t kWeb = kSimulated ? 300 : 2000, kRows = kSimulated ? 260 : 700,
+                  kSide = kSimulated ? 512 : 1024;
 constexpr int64_t kPool = (kLong + 1) * (kLong + 1);
 
 double largest(const Tensor& t) { return max(abs(t)).item(); }
@@ -51,10 +53,10 @@ class Pool {
 // Independent products and ones that follow each other: long sums that may be cut, one row, batches, a bias.
 struct Web {
   DType dtype;
-  Tensor w = randn({600, 520}, dtype), deep = randn({20'000, 72}, dtype), tall = randn({2000, 40}, dtype);
+  Tensor w = randn({600, 520}, dtype), deep = randn({10 * kWeb, 72}, dtype), tall = randn({2000, 40}, dtype);
   Tensor batch = randn({6, 130, 600}, dtype), bias = randn({520}, dtype);
 
-  Tensors operator()(const Tensor& x) const {  // [700, 600]
+  Tensors operator()(const Tensor& x) const {  // [kRows, 600]
     const NoGrad guard;
     const Tensor y = relu(matmul(x, w) + bias), sums = matmul(deep, deep, true, false);
     const Tensor small = matmul(tall, tall, true, false), gram = matmul(y, y, true, false);
@@ -160,7 +162,7 @@ TEST_CASE(
     const Web web{dtype};
     auto fast = compile([&](const Tensor& x) { return web(x); });
     for (int run = 0; run < (kSimulated ? 3 : 5); ++run) {
-      const Tensor x = randn({700, 600}, dtype) * 0.05;
+      const Tensor x = randn({kRows, 600}, dtype) * 0.05;
       const Tensors expected = web(x);
       const Tensors& found = fast(x);
       for (size_t i = 0; i < expected.size(); ++i) {
@@ -177,7 +179,7 @@ TEST_CASE("TF32 changes products of f32 a little where it is allowed, and nothin
   if (!gpu()) return;
   const OnDevice on(kCuda);
   manual_seed(41);
-  const Tensor a = randn({1024, 1024}), b = randn({1024, 1024}), exact = matmul(a, b);
+  const Tensor a = randn({kSide, kSide}), b = randn({kSide, kSide}), exact = matmul(a, b);
   const Tensor wide_a = cast(a, DType::f64), wide = matmul(wide_a, wide_a);
   const double size = largest(exact);
   auto fast = compile([](const Tensor& x, const Tensor& y) { return matmul(x, y); });

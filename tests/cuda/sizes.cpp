@@ -73,6 +73,7 @@ TEST_CASE("sums of awkward sizes agree, and have the same bits wherever they lie
              some = {DType::f16, DType::i64};
   for (const DType dtype : kSimulated ? some : all)
     for (const int64_t n : {1, 3, 31, 64, 127, 1023, 1025, 8191, 8193, 20'001}) {
+      if (kSimulated && n > 8193) continue;
       const double scale = dtype == DType::f16 ? 1 : 100;
       const Range range = dtype == DType::f16 ? Range{-1e-3, 1e-3} : Range{-2, 2};
       const Tensor flat = check.draws.numbers({n}, dtype, range);
