@@ -1,13 +1,11 @@
 // Every call to CUDA fails once: what is thrown is an Error, and the program goes on as if nothing had been.
+#include <doctest/doctest.h>
+
 #include <varve/varve.h>
 
-#include "tests/cuda/gpu.h"
+#include "tests/cuda/simulated/faults.h"
 #include "tests/io/temporary_folder.h"
 #include "tests/message.h"
-
-#if VARVE_SIMULATED
-#include "tests/cuda/simulated/faults.h"
-#endif
 
 using namespace varve;
 using namespace varve::test;
@@ -53,7 +51,6 @@ std::vector<double> trained(const std::string& folder) {
 }  // namespace
 
 TEST_CASE("whichever call fails, an Error says so and the program goes on, on the simulated GPU") {
-#if VARVE_SIMULATED
   const TemporaryFolder folder;
   const auto run = [&] { return trained(folder / "checkpoints"); };
   const std::vector<double> expected = run();
@@ -79,7 +76,4 @@ TEST_CASE("whichever call fails, an Error says so and the program goes on, on th
     }
     if (for_memory) CHECK(absorbed > 0);  // by a second try, or without what was refused
   }
-#else
-  MESSAGE("skipped: only calls to a simulated GPU fail on demand");
-#endif
 }
