@@ -37,8 +37,7 @@ void GraphRecording::start(std::span<const void* const> inputs) {
   const Current current(on_.device);
   last_family = "a recording";
   for (size_t i = 0; i < inputs.size(); ++i) receive_from(receivers_[i], inputs[i]);
-  if (verdicts_->are_anothers(asker())) cudaStreamSynchronize(on_.stream);  // what was found is that one's
-  verdicts_->start_for(asker());
+  verdicts_->start_for(asker(), on_.stream);
   with_room(on_, "cudaGraphLaunch", [&] { return cudaGraphLaunch(exec_, on_.stream); });
 }
 

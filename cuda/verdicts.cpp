@@ -9,40 +9,41 @@
 
 namespace varve::cuda {
 
-Verdicts::Verdicts(Findings& findings) : findings_(findings) {
+VerdictPlaces::VerdictPlaces(size_t count) {
   void* memory = nullptr;
-  VARVE_CUDA_CHECK(cudaHostAlloc(&memory, kMost * sizeof *found_, cudaHostAllocMapped));
-  found_ = static_cast<int64_t*>(memory);
-  std::fill_n(found_, kMost, kNothingFound);
+  VARVE_CUDA_CHECK(cudaHostAlloc(&memory, count * sizeof *data_, cudaHostAllocMapped));
+  data_ = static_cast<int64_t*>(memory);
+  std::fill_n(data_, count, kNothingFound);
+}
+
+Verdicts::Verdicts(Findings& findings) : findings_(findings) {
   const std::lock_guard lock(findings_.mutex_);
   findings_.living_.push_back(this);
 }
 
 Verdicts::~Verdicts() {
-  {
-    const std::lock_guard lock(findings_.mutex_);
-    std::erase(findings_.living_, this);
-    leave();
-  }
-  cudaFreeHost(found_);
+  const std::lock_guard lock(findings_.mutex_);
+  std::erase(findings_.living_, this);
+  leave();
 }
 
 int64_t* Verdicts::place(const IndexRange& range) {
   const std::lock_guard lock(findings_.mutex_);  // another thread's download may be looking
   if (questions_.size() == kMost) throw CannotRecord();
   questions_.push_back(range);
-  return found_ + questions_.size() - 1;
+  return found_.data() + questions_.size() - 1;
 }
 
-void Verdicts::start_for(Asker asker) {
-  if (questions_.empty()) return;
+void Verdicts::start_for(Asker asker, cudaStream_t stream) {
+  if (questions_.empty() || asker.thread == thread_) return;
+  if (thread_ != 0) cudaStreamSynchronize(stream);
   const std::lock_guard lock(findings_.mutex_);
-  if (asker.thread != thread_) leave();
+  leave();
   thread_ = asker.thread;
 }
 
 // All are of what went wrong once.
-void Verdicts::clear() { std::fill_n(found_, questions_.size(), kNothingFound); }
+void Verdicts::clear() { std::fill_n(found_.data(), questions_.size(), kNothingFound); }
 
 void Verdicts::leave() noexcept {
   try {
@@ -56,7 +57,7 @@ void Verdicts::leave() noexcept {
 
 std::optional<Findings::Finding> Verdicts::found() const {
   for (size_t i = 0; i < questions_.size(); ++i)
-    if (const int64_t index = static_cast<volatile int64_t&>(found_[i]); index != kNothingFound)
+    if (const int64_t index = static_cast<volatile int64_t&>(found_.data()[i]); index != kNothingFound)
       return Findings::Finding{questions_[i], index, thread_};
   return {};
 }
@@ -71,33 +72,29 @@ namespace {
 
 // What verdicts were when the device came to it.
 struct Copied {
-  Copied(std::vector<IndexRange> of) : questions(std::move(of)) {
-    void* memory = nullptr;
-    VARVE_CUDA_CHECK(cudaHostAlloc(&memory, questions.size() * sizeof *found, cudaHostAllocMapped));
-    found = static_cast<int64_t*>(memory);
-  }
-  ~Copied() { cudaFreeHost(found); }
-  Copied(const Copied&) = delete;
-  Copied& operator=(const Copied&) = delete;
+  explicit Copied(std::vector<IndexRange> of) : questions(std::move(of)), found(questions.size()) {}
   void refuse() const {
     done.wait();
     for (size_t i = 0; i < questions.size(); ++i)
-      if (found[i] != kNothingFound) questions[i].refuse(found[i]);
+      if (const int64_t index = found.data()[i]; index != kNothingFound) questions[i].refuse(index);
   }
 
   std::vector<IndexRange> questions;
-  int64_t* found = nullptr;
+  VerdictPlaces found;
   Event done;
 };
 
 }  // namespace
 
+std::vector<Findings::Finding>::iterator Findings::left_for(Asker asker) {
+  return std::find_if(left_.begin(), left_.end(), [&](const Finding& f) { return f.thread == asker.thread; });
+}
+
 std::function<void()> Findings::so_far(Context& on) {
   const Asker by = asker();
   const std::lock_guard lock(mutex_);
-  const auto mine =
-      std::find_if(left_.begin(), left_.end(), [&](const Finding& f) { return f.thread == by.thread; });
-  if (mine != left_.end()) return [found = *mine] { found.range.refuse(found.index); };
+  if (const auto mine = left_for(by); mine != left_.end())
+    return [found = *mine] { found.range.refuse(found.index); };
   std::vector<Verdicts*> asked;
   std::vector<IndexRange> questions;
   for (Verdicts* v : living_)
@@ -107,10 +104,10 @@ std::function<void()> Findings::so_far(Context& on) {
     }
   if (asked.empty()) return nullptr;
   const auto copied = std::make_shared<Copied>(std::move(questions));
-  int64_t* to = copied->found;
+  int64_t* to = copied->found.data();
   for (const Verdicts* v : asked) {
     const size_t count = v->questions_.size();
-    drive_receive(on, v->found_, to, static_cast<int64_t>(count * sizeof *to));
+    drive_receive(on, v->found_.data(), to, static_cast<int64_t>(count * sizeof *to));
     to += count;
   }
   copied->done.record(on.stream);
@@ -126,8 +123,7 @@ void Findings::refuse(const void* from, size_t bytes) {
     if (by.is_here) found->thread == by.thread ? v->clear() : v->leave();
     found->range.refuse(found->index);
   }
-  const auto mine =
-      std::find_if(left_.begin(), left_.end(), [&](const Finding& f) { return f.thread == by.thread; });
+  const auto mine = left_for(by);
   if (mine == left_.end()) return;
   const Finding found = *mine;
   if (by.is_here) left_.erase(mine);

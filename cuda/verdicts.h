@@ -8,12 +8,29 @@
 
 #include <varve/core/backend.h>
 #include <varve/core/index_range.h>
+#include <varve/cuda/check.h>
 #include <varve/cuda/dependencies.h>
 
 namespace varve::cuda {
 
 struct Context;
 class Verdicts;
+
+// What a verdict is before anything is found; no index of a tensor that exists.
+inline constexpr int64_t kNothingFound = INT64_MIN;
+
+// Memory that host and device see, for so many verdicts.
+class VerdictPlaces {
+ public:
+  explicit VerdictPlaces(size_t count);
+  ~VerdictPlaces() { cudaFreeHost(data_); }
+  VerdictPlaces(const VerdictPlaces&) = delete;
+  VerdictPlaces& operator=(const VerdictPlaces&) = delete;
+  int64_t* data() const { return data_; }
+
+ private:
+  int64_t* data_ = nullptr;
+};
 
 // What the recordings of a device found and nobody has heard of.
 class Findings {
@@ -31,13 +48,15 @@ class Findings {
     int64_t index;
     uint64_t thread;  // whose it is
   };
+  std::vector<Finding>::iterator left_for(Asker asker);
+
   std::mutex mutex_;
   std::vector<Verdicts*> living_;
   static constexpr size_t kMostLeft = 64;
   std::vector<Finding> left_;  // by recordings that are gone or another's; the last of them
 };
 
-// Memory that host and device see, where the kernels of a recording put an index that is out of range.
+// Where the kernels of a recording put an index that is out of range.
 class Verdicts {
  public:
   explicit Verdicts(Findings& findings);
@@ -49,12 +68,9 @@ class Verdicts {
   int64_t* place(const IndexRange& range);
   // All that the recording writes.
   void watch(std::vector<Dependencies::Range> written) { written_ = std::move(written); }
-  // Whether what is found is not, or would not be, the asker's.
-  bool are_anothers(Asker asker) const {
-    return !questions_.empty() && thread_ != 0 && thread_ != asker.thread;
-  }
-  // What is found from now on is the asker's.
-  void start_for(Asker asker);
+  // What is found from now on is the asker's. Where it was another's, all that is on the stream is waited
+  // for.
+  void start_for(Asker asker, cudaStream_t stream);
 
  private:
   friend class Findings;
@@ -65,13 +81,10 @@ class Verdicts {
   void leave() noexcept;  // what was found, to be heard of when this is gone or another's
 
   Findings& findings_;
-  int64_t* found_ = nullptr;
+  VerdictPlaces found_{kMost};
   std::vector<IndexRange> questions_;
   std::vector<Dependencies::Range> written_;
-  uint64_t thread_ = 0;
+  uint64_t thread_ = 0;  // whose it is, or nobody's yet
 };
-
-// What a verdict is before anything is found; no index of a tensor that exists.
-inline constexpr int64_t kNothingFound = INT64_MIN;
 
 }  // namespace varve::cuda
