@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include <string>
+#include <vector>
 
 #include <varve/core/backend.h>
 #include <varve/core/error.h>
@@ -12,6 +13,12 @@ namespace varve::test {
 
 // Whether it is simulated: slow, and nothing needs to be large there to be under way beside something else.
 inline constexpr bool kSimulated = VARVE_SIMULATED;
+
+// The dtypes of floats that tests of many products take there: all, or a wide and a narrow one.
+inline std::vector<DType> some_floatings() {
+  if (kSimulated) return {DType::f32, DType::bf16};
+  return {DType::f32, DType::f64, DType::f16, DType::bf16};
+}
 
 // Its backend; null where there is none, and then the test says that it is skipped, and why.
 inline Backend* gpu() {

@@ -115,8 +115,7 @@ TEST_CASE("products of every kind of stride, and of broadcast batches, agree wit
   if (!on) return;
   ReferenceBackend reference;
   Draws draws(5);
-  const auto all = {DType::f32, DType::f64, DType::f16, DType::bf16}, some = {DType::f32, DType::bf16};
-  for (const DType dtype : kSimulated ? some : all)
+  for (const DType dtype : some_floatings())
     for (const int64_t m : {1, 2, 17})
       for (const int64_t k : {0, 1, 3, 33})
         for (const int64_t n : {1, 5, 18})

@@ -13,9 +13,6 @@ using namespace varve::test;
 namespace {
 
 constexpr DType kKinds[] = {DType::f32, DType::f64, DType::f16, DType::bf16};
-// What is tried in all of them, or in fewer.
-const auto kSome =
-    kSimulated ? std::vector<DType>{DType::f32, DType::bf16} : std::vector<DType>(kKinds, kKinds + 4);
 constexpr int64_t kDeep = kSimulated ? 400 : 3000, kLong = kSimulated ? 999 : 4099;
 constexpr int64_t kWeb = kSimulated ? 300 : 2000, kRows = kSimulated ? 260 : 700,
                   kSide = kSimulated ? 512 : 1024;
@@ -75,7 +72,7 @@ TEST_CASE("products of every layout agree wherever their factors begin, on the G
   using Sizes = std::array<int64_t, 3>;
   using Places = std::vector<std::pair<int64_t, int64_t>>;
   const Places places = kSimulated ? Places{{0, 0}, {3, 2}} : Places{{0, 0}, {1, 0}, {0, 1}, {3, 2}, {8, 8}};
-  for (const DType dtype : kSome) {
+  for (const DType dtype : some_floatings()) {
     const Pool pool(draws, dtype);
     std::vector<Sizes> sizes{{257, 261, 259}};
     if (dtype != DType::f32) sizes.insert(sizes.end(), {{1, 1, 1}, {8, 16, 24}, {3, 1000, 5}, {64, 63, 1}});
@@ -100,7 +97,7 @@ TEST_CASE("batches of products agree, however they lie and are broadcast, on the
   Backend* on = gpu();
   if (!on) return;
   Draws draws(22);
-  for (const DType dtype : kSome) {
+  for (const DType dtype : some_floatings()) {
     const int64_t more = dtype == DType::f32 ? 100 : 0;  // or they would be small
     const int64_t m = 70 + more, k = 90 + more, n = 110 + more, i = kSimulated ? 2 : 5,
                   j = kSimulated ? 3 : 7;
@@ -156,7 +153,7 @@ TEST_CASE(
     "products of a recording, many of them side by side, have the bits they have call by call, on the GPU") {
   if (!gpu()) return;
   const OnDevice on(kCuda);
-  for (const DType dtype : kSome) {
+  for (const DType dtype : some_floatings()) {
     CAPTURE(name_of(dtype));
     manual_seed(31);
     const Web web{dtype};

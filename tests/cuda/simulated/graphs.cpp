@@ -14,8 +14,7 @@ struct CUgraph_st {
 namespace {
 
 struct Step {
-  std::function<void()> work;
-  std::optional<Kernel> kernel;
+  Work work;
   std::vector<size_t> needs;
 };
 
@@ -32,7 +31,7 @@ void run_steps(const std::vector<Step>& steps) {
     std::swap(ready[chance()() % ready.size()], ready.back());
     const size_t now = ready.back();
     ready.pop_back();
-    steps[now].kernel ? run(*steps[now].kernel) : steps[now].work();
+    steps[now].work();
     for (const size_t next : waiting[now])
       if (--missing[next] == 0) ready.push_back(next);
   }
@@ -45,9 +44,10 @@ struct CUgraphExec_st {
   std::unordered_map<cudaGraphNode_t, size_t> place;
 };
 
-void Captured::add(CUgraphNode_st node) {
-  node.needs = reached;
-  graph->nodes.push_back(std::make_unique<CUgraphNode_st>(std::move(node)));
+void Work::operator()() const { kernel ? run(*kernel) : call(); }
+
+void Captured::add(Work work) {
+  graph->nodes.push_back(std::make_unique<CUgraphNode_st>(CUgraphNode_st{std::move(work), reached}));
   reached = {graph->nodes.back().get()};
 }
 
@@ -93,7 +93,7 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t* exec, cudaGraph_t graph, unsig
   if (const cudaError_t code = refused()) return code;
   auto made = std::make_unique<CUgraphExec_st>();
   for (const auto& node : graph->nodes) {
-    Step step{node->work, node->kernel, {}};
+    Step step{node->work, {}};
     for (cudaGraphNode_t n : node->needs) step.needs.push_back(made->place.at(n));
     made->place[node.get()] = made->steps.size();
     made->steps.push_back(std::move(step));
@@ -114,15 +114,16 @@ cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream) {
 }
 cudaError_t cudaGraphKernelNodeGetParams(cudaGraphNode_t node, cudaKernelNodeParams* parameters) {
   if (const cudaError_t code = refused()) return code;
-  if (!node->kernel) return cudaErrorInvalidValue;
-  *parameters = {node->kernel->function, node->kernel->blocks, node->kernel->threads, 0, nullptr, nullptr};
+  const std::optional<Kernel>& kernel = node->work.kernel;
+  if (!kernel) return cudaErrorInvalidValue;
+  *parameters = {kernel->function, kernel->blocks, kernel->threads, 0, nullptr, nullptr};
   return cudaSuccess;
 }
 cudaError_t cudaGraphExecKernelNodeSetParams(cudaGraphExec_t exec, cudaGraphNode_t node,
                                              const cudaKernelNodeParams* parameters) {
   if (const cudaError_t code = refused()) return code;
   const std::lock_guard lock(device_mutex());
-  std::optional<Kernel>& kernel = exec->steps[exec->place.at(node)].kernel;
+  std::optional<Kernel>& kernel = exec->steps[exec->place.at(node)].work.kernel;
   if (!kernel || kernel->function != parameters->func) return cudaErrorInvalidValue;
   kernel->parameters = kernel->read(parameters->kernelParams);
   return cudaSuccess;

@@ -6,9 +6,19 @@
 
 #include "tests/cuda/simulated/device.h"
 
+namespace varve::simulated {
+
+// What a stream is asked for.
+struct Work {
+  std::function<void()> call;  // or a kernel
+  std::optional<Kernel> kernel;
+  void operator()() const;
+};
+
+}  // namespace varve::simulated
+
 struct CUgraphNode_st {
-  std::function<void()> work;  // or a kernel
-  std::optional<varve::simulated::Kernel> kernel;
+  varve::simulated::Work work;
   std::vector<cudaGraphNode_t> needs;
 };
 
@@ -18,7 +28,7 @@ namespace varve::simulated {
 struct Captured {
   cudaGraph_t graph = nullptr;
   std::vector<cudaGraphNode_t> reached;
-  void add(CUgraphNode_st node);
+  void add(Work work);
 };
 Captured& captured(cudaStream_t stream);
 

@@ -27,8 +27,10 @@ struct Thread;
 // Threads that wait for each other.
 struct Group {
   size_t alive = 0;
+  bool of_block = true;  // else all blocks of the cluster have to come
   std::vector<Thread*> waiting;
   bool is_complete() const { return alive > 0 && waiting.size() == alive; }
+  bool opens() const { return of_block && is_complete(); }
 };
 
 struct Warp {
@@ -115,7 +117,7 @@ class Block {
   void wait(Group& group) {
     Thread* const me = thread;
     group.waiting.push_back(me);
-    if (group.is_complete() && &group != &in_cluster_) release(group);
+    if (group.opens()) release(group);
     me->stack->switch_to(scheduler);
     enter(me);
   }
@@ -150,7 +152,7 @@ class Block {
     ++left_;
     for (Group* group : {&t.warp->group, &all_, &in_cluster_}) {
       --group->alive;
-      if (group->is_complete() && group != &in_cluster_) release(*group);
+      if (group->opens()) release(*group);
     }
   }
   void release(Group& group) {
@@ -175,7 +177,7 @@ class Block {
   std::vector<Warp> warps_;
   std::vector<Thread> threads_;
   std::vector<Thread*> order_;
-  Group all_, in_cluster_;
+  Group all_, in_cluster_{.of_block = false};
   std::deque<Thread*> ready_;
   size_t started_ = 0, left_ = 0;
 };

@@ -31,13 +31,14 @@ void misuse(const char* what) {
 class Queue {
  public:
   // As late as may be, for the most part; or at once, with all before it.
-  void add(std::function<void()> work) {
+  void add(Work work) {
     waiting.push_back(std::move(work)), ++asked;
-    if (chance()() % 8 == 0) finish(asked);
+    if (chance()() % 8 == 0) finish();
   }
+  void finish() { finish(asked); }
   void finish(uint64_t place) {
     while (done < place && !waiting.empty()) {
-      const std::function<void()> work = std::move(waiting.front());
+      const Work work = std::move(waiting.front());
       waiting.pop_front();
       work();
       ++done;
@@ -46,7 +47,7 @@ class Queue {
   uint64_t asked = 0;
 
  private:
-  std::deque<std::function<void()>> waiting;
+  std::deque<Work> waiting;
   uint64_t done = 0;
 };
 
@@ -78,32 +79,33 @@ namespace varve::simulated {
 Captured& captured(cudaStream_t stream) { return stream->captured; }
 
 void finish_all() {
-  for (cudaStream_t stream : streams()) stream->queue->finish(stream->queue->asked);
+  for (cudaStream_t stream : streams()) stream->queue->finish();
 }
 
-cudaError_t enqueue(cudaStream_t stream, std::function<void()> work) {
+namespace {
+cudaError_t put(cudaStream_t stream, Work work) {
   const std::lock_guard lock(device_mutex());
   if (stream->captured.graph)
-    stream->captured.add({std::move(work), {}, {}});
+    stream->captured.add(std::move(work));
   else
     stream->queue->add(std::move(work));
   return cudaSuccess;
 }
+}  // namespace
+
+cudaError_t enqueue(cudaStream_t stream, std::function<void()> work) {
+  return put(stream, {std::move(work), {}});
+}
 
 cudaError_t launch(const cudaLaunchConfig_t& config, Kernel kernel) {
   if (const cudaError_t code = refused()) return code;
-  const std::lock_guard lock(device_mutex());
   kernel.blocks = config.gridDim, kernel.threads = config.blockDim;
   for (unsigned i = 0; i < config.numAttrs; ++i)
     if (config.attrs[i].id == cudaLaunchAttributeClusterDimension)
       kernel.cluster = config.attrs[i].val.clusterDim.x;
   const dim3 n = kernel.blocks;
   if (n.x == 0 || n.y == 0 || n.z == 0 || n.y > 65535 || n.z > 65535) return cudaErrorInvalidValue;
-  if (config.stream->captured.graph)
-    config.stream->captured.add({{}, std::move(kernel), {}});
-  else
-    config.stream->queue->add([k = std::move(kernel)] { run(k); });
-  return cudaSuccess;
+  return put(config.stream, {{}, std::move(kernel)});
 }
 
 }  // namespace varve::simulated
@@ -117,7 +119,7 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
 }
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
   const std::lock_guard lock(device_mutex());
-  stream->queue->finish(stream->queue->asked);
+  stream->queue->finish();
   streams().erase(stream);
   delete stream;
   return cudaSuccess;
@@ -126,7 +128,7 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
   if (const cudaError_t code = refused()) return code;
   const std::lock_guard lock(device_mutex());
   refuse_captured(stream, "a stream that is captured cannot be waited for");
-  stream->queue->finish(stream->queue->asked);
+  stream->queue->finish();
   return cudaSuccess;
 }
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
@@ -134,7 +136,7 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
   const std::lock_guard lock(device_mutex());
   refuse_captured(stream, "varve captures no events");
   if (event->queue)
-    stream->queue->add([queue = event->queue, place = event->place] { queue->finish(place); });
+    stream->queue->add({[queue = event->queue, place = event->place] { queue->finish(place); }, {}});
   return cudaSuccess;
 }
 
