@@ -11,6 +11,8 @@
 #include <nlohmann/json.hpp>
 
 #include <varve/core/error.h>
+#include <varve/core/ops/make.h>
+#include <varve/core/tensor.h>
 
 namespace bench {
 namespace {
@@ -35,6 +37,12 @@ double seconds(const std::function<void()>& f) {
   const auto start = std::chrono::steady_clock::now();
   f();
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+double device_seconds(const std::function<void()>& f) {
+  const varve::Tensor mark = varve::zeros({});
+  mark.item();
+  return seconds([&] { f(), mark.item(); });
 }
 
 double quantile(std::vector<double> values, double q) {

@@ -13,6 +13,8 @@ class App;
 namespace bench {
 
 double seconds(const std::function<void()>& f);
+// On the current device: nothing of it is left to do, neither before nor when the time is taken.
+double device_seconds(const std::function<void()>& f);
 double median(std::vector<double> values);  // 0 of none
 // The value that a share `q` of them does not exceed; 0 of none.
 double quantile(std::vector<double> values, double q);
