@@ -142,7 +142,7 @@ class Decoder {
 };
 
 // As in JSON; other bytes than printable ASCII and UTF-8's stand as \x.
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
   std::string out = "\"";
   for (const char c : text) {
     const auto code = static_cast<unsigned char>(c);
@@ -167,7 +167,7 @@ struct Printer {
   std::string operator()(bool v) const { return v ? "true" : "false"; }
   std::string operator()(int64_t v) const { return std::to_string(v); }
   std::string operator()(double v) const { return fmt::format("{}", v); }
-  std::string operator()(const std::string& v) const { return quoted(v); }
+  std::string operator()(const std::string& v) const { return in_quotes(v); }
   std::string operator()(const Bytes& v) const { return fmt::format("<{} bytes>", v.size()); }
   std::string operator()(const MetaList& v) const {
     const bool flat = std::none_of(v.begin(), v.end(), is_nested);
@@ -182,7 +182,7 @@ struct Printer {
     if (v.empty()) return "{}";
     std::string out;
     for (const auto& [key, element] : v)
-      out += (out.empty() ? "\n" : ",\n") + indent + "  " + quoted(key) + ": " + inner(element);
+      out += (out.empty() ? "\n" : ",\n") + indent + "  " + in_quotes(key) + ": " + inner(element);
     return "{" + out + "\n" + indent + "}";
   }
   std::string inner(const Meta& meta) const { return std::visit(Printer{indent + "  "}, meta.value()); }

@@ -13,9 +13,9 @@ using namespace varve;
 namespace {
 
 using Held = std::shared_ptr<int>;  // counts who holds it: an element lost or destroyed twice shows
-using List = Few<Held, 3>;
+using Handful = Few<Held, 3>;
 
-bool alike(const List& a, const std::vector<Held>& b) {
+bool alike(const Handful& a, const std::vector<Held>& b) {
   return a.size() == b.size() && a.empty() == b.empty() &&
          std::equal(a.begin(), a.end(), b.begin(), b.end()) &&
          (b.empty() || (a.back() == b.back() && a[b.size() - 1] == b.back()));
@@ -28,7 +28,7 @@ TEST_CASE("a few elements in place or many on the heap are the list a vector wou
   const auto below = [&](size_t n) { return std::uniform_int_distribution<size_t>(0, n - 1)(random); };
   const Held held = std::make_shared<int>(7);
   {
-    std::vector<List> lists(4);
+    std::vector<Handful> lists(4);
     std::vector<std::vector<Held>> twins(4);
     for (int step = 0; step < 5000; ++step) {
       const size_t i = below(4), j = below(4);
@@ -78,6 +78,6 @@ TEST_CASE("an element that cannot be made leaves those before it, each destroyed
   const Held held = std::make_shared<int>(7);
   const std::vector<int> items{0, 1, 2, 3, 4};
   const auto make = [&](int i) { return i < 3 ? held : throw std::runtime_error("no"); };
-  CHECK_THROWS_AS((List(items, make)), std::runtime_error);
+  CHECK_THROWS_AS((Handful(items, make)), std::runtime_error);
   CHECK(held.use_count() == 1);
 }
