@@ -7,5 +7,5 @@ target_sources(varve PRIVATE ${simulated_sources})
 set_source_files_properties(${simulated_kernels} PROPERTIES LANGUAGE CXX
   COMPILE_OPTIONS "-include;cuda_runtime.h;-D__CUDACC__;-Wno-unknown-pragmas")
 set_source_files_properties(${simulated}/cublaslt.cpp PROPERTIES
-  COMPILE_OPTIONS "-O2;-DEIGEN_DONT_PARALLELIZE;$<$<BOOL:${varve_sanitized}>:-fno-sanitize=all>")
+  COMPILE_OPTIONS "-O2;-DEIGEN_DONT_PARALLELIZE;$<$<BOOL:${varve_sanitized}>:-fno-sanitize=address,undefined>")
 target_include_directories(varve BEFORE PRIVATE ${simulated} ${CMAKE_CURRENT_SOURCE_DIR})
