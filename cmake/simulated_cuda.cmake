@@ -4,8 +4,8 @@ set(simulated ${CMAKE_CURRENT_SOURCE_DIR}/tests/cuda/simulated)
 file(GLOB simulated_sources CONFIGURE_DEPENDS ${simulated}/*.cpp)
 file(GLOB simulated_kernels CONFIGURE_DEPENDS cuda/*.cu)
 target_sources(varve PRIVATE ${simulated_sources})
-set_source_files_properties(${simulated_kernels} PROPERTIES LANGUAGE CXX
+set_source_files_properties(${simulated_kernels} PROPERTIES LANGUAGE CXX SKIP_PRECOMPILE_HEADERS ON
   COMPILE_OPTIONS "-include;cuda_runtime.h;-D__CUDACC__;-Wno-unknown-pragmas")
-set_source_files_properties(${simulated}/cublaslt.cpp PROPERTIES
+set_source_files_properties(${simulated}/cublaslt.cpp PROPERTIES SKIP_PRECOMPILE_HEADERS ON
   COMPILE_OPTIONS "-O2;-DEIGEN_DONT_PARALLELIZE;$<$<BOOL:${varve_sanitized}>:-fno-sanitize=address,undefined>")
 target_include_directories(varve BEFORE PRIVATE ${simulated} ${CMAKE_CURRENT_SOURCE_DIR})

@@ -1,4 +1,5 @@
 #define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
+#define DOCTEST_CONFIG_IMPLEMENT  // also where the header was precompiled
 #include <doctest/doctest.h>
 
 // The address sanitizer asks for this: memory that cannot be had is an error that tests look for.
