@@ -27,15 +27,14 @@ __device__ void four_units(uint64_t seed, uint64_t counter, int64_t block, doubl
   }
 }
 
-// Box and Muller; 1 - u is never 0.
-__device__ void normal_pair(float (&u)[4], int i) {
-  const float radius = ::sqrtf(-2.0f * ::logf(1.0f - u[i])),
-              angle = 2.0f * std::numbers::pi_v<float> * u[i + 1];
-  u[i] = radius * ::cosf(angle), u[i + 1] = radius * ::sinf(angle);
-}
-__device__ void normal_pair(double (&u)[4], int i) {
-  const double radius = ::sqrt(-2.0 * ::log(1.0 - u[i])), angle = 2.0 * std::numbers::pi * u[i + 1];
-  u[i] = radius * ::cos(angle), u[i + 1] = radius * ::sin(angle);
+// Box and Muller; 1 - u is never 0. In f32 each function is f64's, rounded: so the radius is the CPU's, and what it is
+// multiplied by within 1 ulp.
+template <class T>
+__device__ void normal_pair(T (&u)[4], int i) {
+  const T log = static_cast<T>(::log(1.0 - u[i])), angle = T(2) * std::numbers::pi_v<T> * u[i + 1];
+  const T radius = ::sqrt(T(-2) * log);
+  u[i] = radius * static_cast<T>(::cos(double{angle}));
+  u[i + 1] = radius * static_cast<T>(::sin(double{angle}));
 }
 
 // `steps`: how many numbers a sixteen-bit type tells apart below 1, since one of 24 bits might round up to 1;

@@ -22,6 +22,25 @@ void check_dtype(DType dtype, Backend& tested) {
   });
 }
 
+template <class T>
+int64_t place_of(T value) {  // among the numbers of its type
+  using Bits =
+      std::conditional_t<sizeof(T) == 8, int64_t, std::conditional_t<sizeof(T) == 4, int32_t, int16_t>>;
+  const auto bits = std::bit_cast<Bits>(value);
+  return bits < 0 ? int64_t{std::numeric_limits<Bits>::min()} - bits : bits;
+}
+
+// How far two elements of one place are apart, at most.
+int64_t ulps_between(const Tensor& a, const Tensor& b) {
+  int64_t most = 0;
+  dispatch(a.dtype(), [&]<class T>() {
+    if constexpr (!std::is_integral_v<T>)
+      for (size_t i = 0; i < static_cast<size_t>(a.numel()); ++i)
+        most = std::max(most, std::abs(place_of(a.data<T>()[i]) - place_of(b.data<T>()[i])));
+  });
+  return most;
+}
+
 }  // namespace
 
 TEST_CASE("every op gives what plain loops give, in f32, on the GPU") {
@@ -85,28 +104,25 @@ TEST_CASE("copies between all dtypes agree with plain loops, on the GPU") {
 }
 
 TEST_CASE(
-    "uniform numbers, dropout masks and states are the CPU's bit for bit, and normal ones nearly, on the "
-    "GPU") {
+    "uniform numbers, dropout masks and states are the CPU's, and normal ones within 2 ulp, on the GPU") {
   Backend* on = gpu();
   if (!on) return;
   for (const DType dtype : {DType::f32, DType::f64, DType::f16, DType::bf16})
     for (const int64_t count : {1, 3, 4, 1003, 70001}) {
       CAPTURE(name_of(dtype));
       CAPTURE(count);
-      const auto check = [&](const auto& op, bool exact, const Tensors& more) {
+      const auto check = [&](const auto& op, int64_t ulps, const Tensors& more) {
         Tensors here{tensor<uint64_t>({7, 5})}, there{tensor<uint64_t>({7, 5})};
         here.insert(here.end(), more.begin(), more.end());
         there.insert(there.end(), more.begin(), more.end());
         const Tensor x = run_on(cpu_backend(), OpOf(op), here)[0], y = run_on(*on, OpOf(op), there)[0];
         CHECK(identical(here[0], there[0]));
-        if (exact)
-          CHECK(identical(x, y));
-        else
-          CHECK(difference(y.view(), x.view()) == "");
+        CHECK(ulps_between(x, y) <= ulps);
       };
-      check(Uniform{{count}, dtype}, true, {});
-      check(DropoutMask{0.3}, true, {zeros({count}, dtype)});
-      check(Normal{{count}, dtype}, false, {});
+      const int64_t most = dtype == DType::f64 ? 8 : 2;  // in f64 CUDA's sine alone errs by 2
+      check(Uniform{{count}, dtype}, 0, {});
+      check(DropoutMask{0.3}, 0, {zeros({count}, dtype)});
+      check(Normal{{count}, dtype}, most, {});
     }
 }
 
