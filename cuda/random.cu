@@ -27,8 +27,8 @@ __device__ void four_units(uint64_t seed, uint64_t counter, int64_t block, doubl
   }
 }
 
-// Box and Muller; 1 - u is never 0. In f32 each function is f64's, rounded: so the radius is the CPU's, and what it is
-// multiplied by within 1 ulp.
+// Box and Muller; 1 - u is never 0. In f32 each function is f64's, rounded: so the radius is the CPU's, and
+// what it is multiplied by within 1 ulp.
 template <class T>
 __device__ void normal_pair(T (&u)[4], int i) {
   const T log = static_cast<T>(::log(1.0 - u[i])), angle = T(2) * std::numbers::pi_v<T> * u[i + 1];

@@ -25,6 +25,6 @@ inline Extent extent_of(const Value& v) {
 
 // Whether every axis steps over all that axes of smaller strides reach: then no two elements are in one
 // place, and they ascend in memory with the axes taken so. The view has an extent.
-bool is_nested(const Shape& shape, const Strides& strides);
+VARVE_API bool is_nested(const Shape& shape, const Strides& strides);
 
 }  // namespace varve::io

@@ -11,7 +11,7 @@
 
 namespace varve::io {
 
-class Ferries {
+class VARVE_API Ferries {
  public:
   explicit Ferries(size_t most = SIZE_MAX) : most_(most) {}
 

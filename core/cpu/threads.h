@@ -39,7 +39,7 @@ class TaskRef {
 VARVE_API void parallel(int64_t count, TaskRef task);
 
 // Whether parallel would run tasks on this thread alone.
-bool is_alone();
+VARVE_API bool is_alone();
 // While one lives it does, and the pool is left to others.
 class VARVE_API Alone {
  public:
