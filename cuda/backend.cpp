@@ -51,9 +51,9 @@ class CudaBackend final : public Backend {
     const cuda::Current current(on_.device);
     on_.download(from, to, bytes);
   }
-  std::function<void()> errors_so_far() override {
+  std::function<void()> errors_so_far(std::span<const Memory> of) override {
     const cuda::Current current(on_.device);
-    return on_.findings.so_far(on_);
+    return on_.findings.so_far(on_, of);
   }
   std::unique_ptr<Ferry> ferry(size_t bytes) override {
     const cuda::Current current(on_.device);

@@ -22,7 +22,7 @@ cudaStream_t Context::queue() const {
 void Context::download(const void* from, void* to, size_t bytes) {
   if (capture()) throw CannotRecord();
   staging.download(stream, from, to, bytes);
-  findings.refuse(from, bytes);
+  findings.refuse({static_cast<const std::byte*>(from), bytes});
 }
 
 Workspace::~Workspace() {

@@ -30,11 +30,11 @@ class Ferries::Crossing final : public Ferry {
   }
   void download(const void* from, std::byte* to, size_t bytes) override {
     begin(to, from, bytes, cudaMemcpyDeviceToHost);
-    read_.emplace_back(from, bytes);
+    read_.emplace_back(static_cast<const std::byte*>(from), bytes);
   }
   void wait() override {
     memory_->done.wait();
-    for (const auto& [from, bytes] : std::exchange(read_, {})) home_.findings_.refuse(from, bytes);
+    for (const Backend::Memory memory : std::exchange(read_, {})) home_.findings_.refuse(memory);
   }
 
  private:
@@ -48,7 +48,7 @@ class Ferries::Crossing final : public Ferry {
   int device_;
   cudaStream_t main_;
   std::unique_ptr<Pinned> memory_;
-  std::vector<std::pair<const void*, size_t>> read_;
+  std::vector<Backend::Memory> read_;
 };
 
 std::unique_ptr<Ferry> Ferries::take(int device, cudaStream_t main, size_t bytes) {

@@ -9,7 +9,7 @@
 
 namespace varve::cuda {
 
-VerdictPlaces::VerdictPlaces(size_t count) {
+VerdictPlaces::VerdictPlaces(size_t count) : size_(count) {
   void* memory = nullptr;
   VARVE_CUDA_CHECK(cudaHostAlloc(&memory, count * sizeof *data_, cudaHostAllocMapped));
   data_ = static_cast<int64_t*>(memory);
@@ -36,19 +36,24 @@ int64_t* Verdicts::place(const IndexRange& range) {
 
 void Verdicts::start_for(Asker asker, cudaStream_t stream) {
   if (questions_.empty() || asker.thread == thread_) return;
-  if (thread_ != 0) cudaStreamSynchronize(stream);
+  if (thread_ != 0) VARVE_CUDA_CHECK(cudaStreamSynchronize(stream));
   const std::lock_guard lock(findings_.mutex_);
   leave();
   thread_ = asker.thread;
 }
 
 // All are of what went wrong once.
-void Verdicts::clear() { std::fill_n(found_.data(), questions_.size(), kNothingFound); }
+void Verdicts::clear() noexcept {
+  findings_.let_copies_end();
+  std::fill_n(found_.data(), questions_.size(), kNothingFound);
+}
 
 void Verdicts::leave() noexcept {
+  const auto mine = found();
+  if (!mine) return;
   try {
     auto& left = findings_.left_;
-    if (const auto f = found()) left.push_back(*f);
+    left.push_back(*mine);
     if (left.size() > Findings::kMostLeft) left.erase(left.begin());  // whoever asked has gone, too
   } catch (const std::bad_alloc&) {                                   // then nobody hears of it
   }
@@ -62,64 +67,76 @@ std::optional<Findings::Finding> Verdicts::found() const {
   return {};
 }
 
-bool Verdicts::touches(const void* from, size_t bytes) const {
-  const auto first = reinterpret_cast<uintptr_t>(from);
+bool Verdicts::touches(Backend::Memory memory) const {
+  const auto first = reinterpret_cast<uintptr_t>(memory.data());
   return std::any_of(written_.begin(), written_.end(),
-                     [&](const auto& r) { return r.first < first + bytes && first < r.end; });
+                     [&](const auto& r) { return r.first < first + memory.size() && first < r.end; });
 }
 
-namespace {
-
 // What verdicts were when the device came to it.
-struct Copied {
-  explicit Copied(std::vector<IndexRange> of) : questions(std::move(of)), found(questions.size()) {}
+struct Findings::Copied {
+  Copied(std::vector<IndexRange> of, std::shared_ptr<VerdictPlaces> places)
+      : questions(std::move(of)), found(std::move(places)) {}
   void refuse() const {
     done.wait();
     for (size_t i = 0; i < questions.size(); ++i)
-      if (const int64_t index = found.data()[i]; index != kNothingFound) questions[i].refuse(index);
+      if (const int64_t index = found->data()[i]; index != kNothingFound) questions[i].refuse(index);
   }
 
   std::vector<IndexRange> questions;
-  VerdictPlaces found;
+  std::shared_ptr<VerdictPlaces> found;
   Event done;
 };
 
-}  // namespace
+// A failure is said by who waits for what was copied.
+void Findings::let_copies_end() const noexcept {
+  if (const auto last = last_copied_.lock()) cudaEventSynchronize(last->done);
+}
 
 std::vector<Findings::Finding>::iterator Findings::left_for(Asker asker) {
   return std::find_if(left_.begin(), left_.end(), [&](const Finding& f) { return f.thread == asker.thread; });
 }
 
-std::function<void()> Findings::so_far(Context& on) {
+// Memory that the host and a device see takes a while to be had.
+std::shared_ptr<VerdictPlaces> Findings::places_for(size_t count) {
+  for (const auto& places : copies_)
+    if (places.use_count() == 1 && places->size() >= count) return places;
+  return copies_.emplace_back(std::make_shared<VerdictPlaces>(std::max(count, Verdicts::kMost)));
+}
+
+std::function<void()> Findings::so_far(Context& on, std::span<const Backend::Memory> memory) {
   const Asker by = asker();
   const std::lock_guard lock(mutex_);
   if (const auto mine = left_for(by); mine != left_.end())
     return [found = *mine] { found.range.refuse(found.index); };
   std::vector<Verdicts*> asked;
   std::vector<IndexRange> questions;
-  for (Verdicts* v : living_)
-    if (v->thread_ == by.thread && !v->questions_.empty()) {
-      asked.push_back(v);
-      questions.insert(questions.end(), v->questions_.begin(), v->questions_.end());
-    }
+  for (Verdicts* v : living_) {
+    const auto concerns = [v](Backend::Memory m) { return v->touches(m); };
+    if (v->thread_ != by.thread && std::none_of(memory.begin(), memory.end(), concerns)) continue;
+    if (!v->questions_.empty()) asked.push_back(v);
+    questions.insert(questions.end(), v->questions_.begin(), v->questions_.end());
+  }
   if (asked.empty()) return nullptr;
-  const auto copied = std::make_shared<Copied>(std::move(questions));
-  int64_t* to = copied->found.data();
+  const auto places = places_for(questions.size());
+  const auto copied = std::make_shared<Copied>(std::move(questions), places);
+  int64_t* to = places->data();
   for (const Verdicts* v : asked) {
     const size_t count = v->questions_.size();
     drive_receive(on, v->found_.data(), to, static_cast<int64_t>(count * sizeof *to));
     to += count;
   }
   copied->done.record(on.stream);
+  last_copied_ = copied;
   return [copied] { copied->refuse(); };
 }
 
-void Findings::refuse(const void* from, size_t bytes) {
+void Findings::refuse(Backend::Memory memory) {
   const Asker by = asker();
   const std::lock_guard lock(mutex_);
   for (Verdicts* v : living_) {
     const auto found = v->found();
-    if (!found || (found->thread != by.thread && !v->touches(from, bytes))) continue;
+    if (!found || (found->thread != by.thread && !v->touches(memory))) continue;
     if (by.is_here) found->thread == by.thread ? v->clear() : v->leave();
     found->range.refuse(found->index);
   }

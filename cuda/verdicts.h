@@ -2,8 +2,10 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include <varve/core/backend.h>
@@ -27,19 +29,21 @@ class VerdictPlaces {
   VerdictPlaces(const VerdictPlaces&) = delete;
   VerdictPlaces& operator=(const VerdictPlaces&) = delete;
   int64_t* data() const { return data_; }
+  size_t size() const { return size_; }
 
  private:
   int64_t* data_ = nullptr;
+  size_t size_;
 };
 
 // What the recordings of a device found and nobody has heard of.
 class Findings {
  public:
   // After bytes were read: throws what the asker has to hear of, or what was found by who writes that memory.
-  void refuse(const void* from, size_t bytes);
-  // What throws, once all that was asked until now is done, what the asker would have to hear of then, and
-  // still has to; null where nothing can be.
-  std::function<void()> so_far(Context& on);
+  void refuse(Backend::Memory memory);
+  // What throws, once all that was asked until now is done, what the asker, or who reads that memory, would
+  // have to hear of then; null where nothing can be.
+  std::function<void()> so_far(Context& on, std::span<const Backend::Memory> memory);
 
  private:
   friend class Verdicts;
@@ -49,11 +53,16 @@ class Findings {
     uint64_t thread;  // whose it is
   };
   std::vector<Finding>::iterator left_for(Asker asker);
+  std::shared_ptr<VerdictPlaces> places_for(size_t count);
+  void let_copies_end() const noexcept;  // before what they copy is cleared
 
   std::mutex mutex_;
   std::vector<Verdicts*> living_;
   static constexpr size_t kMostLeft = 64;
   std::vector<Finding> left_;  // by recordings that are gone or another's; the last of them
+  struct Copied;
+  std::weak_ptr<const Copied> last_copied_;
+  std::vector<std::shared_ptr<VerdictPlaces>> copies_;  // for who asks so_far, one after the other
 };
 
 // Where the kernels of a recording put an index that is out of range.
@@ -76,8 +85,8 @@ class Verdicts {
   friend class Findings;
   static constexpr size_t kMost = 4096;
   std::optional<Findings::Finding> found() const;
-  bool touches(const void* from, size_t bytes) const;
-  void clear();
+  bool touches(Backend::Memory memory) const;
+  void clear() noexcept;
   void leave() noexcept;  // what was found, to be heard of when this is gone or another's
 
   Findings& findings_;

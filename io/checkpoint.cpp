@@ -8,7 +8,6 @@
 #include <cmath>
 #include <cstring>
 #include <map>
-#include <set>
 
 #include <varve/core/cpu/level.h>
 #include <varve/core/cpu/threads.h>
@@ -52,11 +51,14 @@ io::Container detail::container_of(const Checkpoint& checkpoint) {
 }
 
 std::vector<std::function<void()>> detail::errors_so_far(const NamedTensors& tensors) {
-  std::set<Backend*> devices;
-  for (const auto& [name, tensor] : tensors) devices.insert(&tensor.value().storage->backend());
+  std::map<Backend*, std::vector<Backend::Memory>> memory;
+  for (const auto& [name, tensor] : tensors) {
+    const Storage& its = *tensor.value().storage;
+    memory[&its.backend()].emplace_back(its.data(), its.bytes());
+  }
   std::vector<std::function<void()>> errors;
-  for (Backend* on : devices)
-    if (auto refuse = on->errors_so_far()) errors.push_back(std::move(refuse));
+  for (const auto& [on, of] : memory)
+    if (auto refuse = on->errors_so_far(of)) errors.push_back(std::move(refuse));
   return errors;
 }
 

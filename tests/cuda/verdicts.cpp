@@ -113,6 +113,11 @@ TEST_CASE("what a bad step changed is not saved before its error was heard, on t
   step.run(step.bad);  // after it
   saver.wait();
   CHECK(saver.resume_latest()->checkpoint.step == 2);
+  step.run(step.bad);
+  in_thread([&] {  // who did not run it
+    saver.save_async({.step = 3, .model = state});
+    CHECK(contains(message_of<ShapeError>([&] { saver.wait(); }), "gather: index"));
+  });
   CHECK(contains(message_of<ShapeError>([&] { step.weight[0].item(); }), "gather: index"));
 }
 
