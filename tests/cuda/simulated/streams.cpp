@@ -13,13 +13,27 @@
 using namespace varve::simulated;
 
 namespace varve::simulated {
+namespace {
+
+unsigned asked_for(const char* variable, unsigned otherwise) {
+  const char* const number = std::getenv(variable);
+  return number ? static_cast<unsigned>(std::strtoul(number, nullptr, 10)) : otherwise;
+}
+
+// The device is of 9.0, Hopper, or as the environment says; so is where chance begins.
+unsigned major_capability() {
+  static const unsigned major = asked_for("VARVE_SIMULATED_CAPABILITY", 9);
+  return major;
+}
+
+}  // namespace
 
 std::recursive_mutex& device_mutex() {
   static auto& mutex = *new std::recursive_mutex;
   return mutex;
 }
 std::minstd_rand& chance() {
-  static std::minstd_rand numbers;
+  static std::minstd_rand numbers(asked_for("VARVE_SIMULATED_SEED", 1));
   return numbers;
 }
 void misuse(const char* what) {
@@ -100,6 +114,7 @@ cudaError_t enqueue(cudaStream_t stream, std::function<void()> work) {
 cudaError_t launch(const cudaLaunchConfig_t& config, Kernel kernel) {
   if (const cudaError_t code = refused()) return code;
   kernel.blocks = config.gridDim, kernel.threads = config.blockDim;
+  if (config.numAttrs > 0 && major_capability() < 9) misuse("a kernel is started as only Hopper can");
   for (unsigned i = 0; i < config.numAttrs; ++i)
     if (config.attrs[i].id == cudaLaunchAttributeClusterDimension)
       kernel.cluster = config.attrs[i].val.clusterDim.x;
@@ -175,7 +190,7 @@ cudaError_t cudaGetDeviceCount(int* count) { return *count = 1, cudaSuccess; }
 cudaError_t cudaGetDevice(int* device) { return *device = 0, refused(); }
 cudaError_t cudaSetDevice(int device) { return device == 0 ? cudaSuccess : cudaErrorInvalidDevice; }
 cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
-  *value = attribute == cudaDevAttrComputeCapabilityMajor ? 9
+  *value = attribute == cudaDevAttrComputeCapabilityMajor ? static_cast<int>(major_capability())
            : attribute == cudaDevAttrMultiProcessorCount  ? 4
                                                           : 1 << 20;
   return cudaSuccess;
