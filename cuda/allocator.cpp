@@ -15,13 +15,12 @@ constexpr size_t kSmallest = 512;
 
 [[noreturn]] void out_of_memory(size_t bytes, size_t used) {
   size_t free = 0, total = 0;
-  cudaMemGetInfo(&free, &total);
+  const bool is_known = cudaMemGetInfo(&free, &total) == cudaSuccess;
   cudaGetLastError();
-  throw MemoryError(
-      fmt::format("cuda: out of memory: {} bytes cannot be had; tensors hold {}, {} of the device's {} bytes "
-                  "are free. Use "
-                  "smaller batches, or let go of tensors",
-                  bytes, used, free, total));
+  throw MemoryError(fmt::format(
+      "cuda: out of memory: {} bytes cannot be had; tensors hold {}{}. Use smaller batches, or let "
+      "go of tensors",
+      bytes, used, is_known ? fmt::format(", {} of the device's {} bytes are free", free, total) : ""));
 }
 
 }  // namespace
@@ -39,7 +38,6 @@ void* Allocator::take(size_t bytes) {
   if (const auto found = free_.find(size); found != free_.end() && !found->second.empty()) {
     data = found->second.back();
     found->second.pop_back();
-    cached_ -= size;
   } else if (cudaError_t code = cudaMalloc(&data, size); code != cudaSuccess) {
     cudaGetLastError();
     if (code == cudaErrorMemoryAllocation) {
@@ -59,7 +57,6 @@ void Allocator::give(void* data, size_t bytes) noexcept {
   used_ -= size;
   try {
     free_[size].push_back(data);
-    cached_ += size;
   } catch (const std::bad_alloc&) {
     cudaFree(data);
   }
@@ -75,16 +72,6 @@ void Allocator::drop_cached() noexcept {
   for (auto& [size, blocks] : free_)
     for (void* data : blocks) cudaFree(data);
   free_.clear();
-  cached_ = 0;
-}
-
-size_t Allocator::used() const {
-  const std::lock_guard lock(mutex_);
-  return used_;
-}
-size_t Allocator::cached() const {
-  const std::lock_guard lock(mutex_);
-  return cached_;
 }
 
 }  // namespace varve::cuda

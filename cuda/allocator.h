@@ -24,15 +24,13 @@ class Allocator {
 
   // How much a request takes up: at most an eighth more.
   static size_t size_class(size_t bytes);
-  size_t used() const;
-  size_t cached() const;
 
  private:
   void drop_cached() noexcept;
 
-  mutable std::mutex mutex_;
+  std::mutex mutex_;
   std::map<size_t, std::vector<void*>> free_;
-  size_t used_ = 0, cached_ = 0;
+  size_t used_ = 0;
 };
 
 }  // namespace varve::cuda

@@ -1,5 +1,5 @@
-// Every call to CUDA and cuBLASLt is checked. What fails is an Error that names the call and, since the
-// device runs behind, the kernel family that this thread started last.
+// Every call to CUDA and cuBLASLt is checked, but for those that give something back. What fails is an Error
+// that names the call and, since the device runs behind, the kernel family that this thread started last.
 #pragma once
 
 #include <cublasLt.h>
