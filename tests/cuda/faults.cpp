@@ -1,4 +1,5 @@
-// Every call to CUDA fails once: what is thrown is an Error, and the program goes on as if nothing had been.
+// Calls to CUDA fail once, each in turn (under sanitizers every 19th): what is thrown is an Error, and the
+// program goes on as if nothing had been.
 #include <doctest/doctest.h>
 
 #include <varve/varve.h>
@@ -76,4 +77,13 @@ TEST_CASE("whichever call fails, an Error says so and the program goes on, on th
     }
     if (for_memory) CHECK(absorbed > 0);  // by a second try, or without what was refused
   }
+}
+
+TEST_CASE("a call that fails says which kernels were started last, on the simulated GPU") {
+  const OnDevice on(kCuda);
+  const Tensor a = ones({30, 30}, DType::f64), y = matmul(a, a);
+  simulated::fail(0, false);
+  const std::string said = message_of([&] { y[0][0].item(); });
+  CHECK(simulated::stop_failing());
+  CHECK(contains(said, "the last kernels started were those of matmul"));
 }
