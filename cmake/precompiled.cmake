@@ -5,12 +5,13 @@ set(precompiled <algorithm> <array> <cmath> <cstring> <filesystem> <functional> 
 foreach(header graph.h plan.h record.h ops/copy.h ops/make.h ops/pointwise.h ops/reduce.h ops/views.h)
   list(APPEND precompiled <varve/core/${header}>)
 endforeach()
+set(CMAKE_PCH_PROLOGUE "")  # of our headers clang shall warn
 if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
   set(undated "SHELL:-Xclang -fno-pch-timestamp")  # for ccache
 endif()
 function(precompile target)
   target_precompile_headers(${target} ${ARGN})
-  target_compile_options(${target} PRIVATE "${undated}")
+  target_compile_options(${target} PRIVATE "$<$<COMPILE_LANGUAGE:CXX>:${undated}>")
 endfunction()
 precompile(varve PRIVATE ${precompiled})
 if(VARVE_TESTS)

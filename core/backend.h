@@ -152,8 +152,8 @@ class VARVE_API Backend {
   // memory that the recording writes, once, and to whoever downloads on the asker's behalf.
   virtual std::unique_ptr<Recording> record(Views, const std::function<void()>&) { return nullptr; }
   // What throws such an error, when it is called, if one was found of what this asker had started by now, or
-  // of what writes that memory, and not heard of: for who keeps a copy of it. It waits for the device. Null
-  // where there is none.
+  // by what still writes that memory, and not heard of: for who keeps a copy of it. It waits for the device.
+  // Null where there is none.
   using Memory = std::span<const std::byte>;
   virtual std::function<void()> errors_so_far(std::span<const Memory>) { return nullptr; }
 };

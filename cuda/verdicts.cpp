@@ -67,20 +67,30 @@ std::optional<Findings::Finding> Verdicts::found() const {
   return {};
 }
 
-bool Verdicts::touches(Backend::Memory memory) const {
-  const auto first = reinterpret_cast<uintptr_t>(memory.data());
-  return std::any_of(written_.begin(), written_.end(),
-                     [&](const auto& r) { return r.first < first + memory.size() && first < r.end; });
+void Verdicts::watch(std::vector<Dependencies::Range> written) {
+  const std::lock_guard lock(findings_.mutex_);
+  written_ = std::move(written);
+}
+
+bool Verdicts::touches(std::span<const Backend::Memory> memory) const {
+  return std::any_of(memory.begin(), memory.end(), [&](Backend::Memory m) {
+    const auto first = reinterpret_cast<uintptr_t>(m.data());
+    return std::any_of(written_.begin(), written_.end(),
+                       [&](const auto& r) { return r.first < first + m.size() && first < r.end; });
+  });
 }
 
 // What verdicts were when the device came to it.
 struct Findings::Copied {
   Copied(std::vector<IndexRange> of, std::shared_ptr<VerdictPlaces> places)
       : questions(std::move(of)), found(std::move(places)) {}
-  void refuse() const {
+  // Which question has an index that was found; as many as there are where none has.
+  size_t first() const {
     done.wait();
-    for (size_t i = 0; i < questions.size(); ++i)
-      if (const int64_t index = found->data()[i]; index != kNothingFound) questions[i].refuse(index);
+    const int64_t* const all = found->data();
+    return static_cast<size_t>(
+        std::find_if(all, all + questions.size(), [](int64_t index) { return index != kNothingFound; }) -
+        all);
   }
 
   std::vector<IndexRange> questions;
@@ -90,7 +100,7 @@ struct Findings::Copied {
 
 // A failure is said by who waits for what was copied.
 void Findings::let_copies_end() const noexcept {
-  if (const auto last = last_copied_.lock()) cudaEventSynchronize(last->done);
+  if (last_copied_) cudaEventSynchronize(last_copied_->done);
 }
 
 std::vector<Findings::Finding>::iterator Findings::left_for(Asker asker) {
@@ -104,7 +114,7 @@ std::shared_ptr<VerdictPlaces> Findings::places_for(size_t count) {
   return copies_.emplace_back(std::make_shared<VerdictPlaces>(std::max(count, Verdicts::kMost)));
 }
 
-std::function<void()> Findings::so_far(Context& on, std::span<const Backend::Memory> memory) {
+std::function<void()> Findings::so_far(Context& on, Memories memory) {
   const Asker by = asker();
   const std::lock_guard lock(mutex_);
   if (const auto mine = left_for(by); mine != left_.end())
@@ -112,8 +122,7 @@ std::function<void()> Findings::so_far(Context& on, std::span<const Backend::Mem
   std::vector<Verdicts*> asked;
   std::vector<IndexRange> questions;
   for (Verdicts* v : living_) {
-    const auto concerns = [v](Backend::Memory m) { return v->touches(m); };
-    if (v->thread_ != by.thread && std::none_of(memory.begin(), memory.end(), concerns)) continue;
+    if (v->thread_ != by.thread && !v->touches(memory)) continue;
     if (!v->questions_.empty()) asked.push_back(v);
     questions.insert(questions.end(), v->questions_.begin(), v->questions_.end());
   }
@@ -128,7 +137,19 @@ std::function<void()> Findings::so_far(Context& on, std::span<const Backend::Mem
   }
   copied->done.record(on.stream);
   last_copied_ = copied;
-  return [copied] { copied->refuse(); };
+  return [this, by, copied, kept = std::vector(memory.begin(), memory.end())] {
+    const size_t i = copied->first();
+    if (i == copied->questions.size()) return;
+    pass_on(by, kept);
+    copied->questions[i].refuse(copied->found->data()[i]);
+  };
+}
+
+// To those whose it is, as others have heard of it who read that memory.
+void Findings::pass_on(Asker from, Memories memory) {
+  const std::lock_guard lock(mutex_);
+  for (Verdicts* v : living_)
+    if (v->thread_ != from.thread && v->touches(memory)) v->leave();
 }
 
 void Findings::refuse(Backend::Memory memory) {
@@ -136,7 +157,7 @@ void Findings::refuse(Backend::Memory memory) {
   const std::lock_guard lock(mutex_);
   for (Verdicts* v : living_) {
     const auto found = v->found();
-    if (!found || (found->thread != by.thread && !v->touches(memory))) continue;
+    if (!found || (found->thread != by.thread && !v->touches({&memory, 1}))) continue;
     if (by.is_here) found->thread == by.thread ? v->clear() : v->leave();
     found->range.refuse(found->index);
   }

@@ -42,8 +42,9 @@ class Findings {
   // After bytes were read: throws what the asker has to hear of, or what was found by who writes that memory.
   void refuse(Backend::Memory memory);
   // What throws, once all that was asked until now is done, what the asker, or who reads that memory, would
-  // have to hear of then; null where nothing can be.
-  std::function<void()> so_far(Context& on, std::span<const Backend::Memory> memory);
+  // have to hear of then; null where nothing can be. What is another's is that one's to hear of from then on.
+  using Memories = std::span<const Backend::Memory>;
+  std::function<void()> so_far(Context& on, Memories memory);
 
  private:
   friend class Verdicts;
@@ -53,6 +54,7 @@ class Findings {
     uint64_t thread;  // whose it is
   };
   std::vector<Finding>::iterator left_for(Asker asker);
+  void pass_on(Asker from, Memories memory);
   std::shared_ptr<VerdictPlaces> places_for(size_t count);
   void let_copies_end() const noexcept;  // before what they copy is cleared
 
@@ -61,7 +63,7 @@ class Findings {
   static constexpr size_t kMostLeft = 64;
   std::vector<Finding> left_;  // by recordings that are gone or another's; the last of them
   struct Copied;
-  std::weak_ptr<const Copied> last_copied_;
+  std::shared_ptr<const Copied> last_copied_;
   std::vector<std::shared_ptr<VerdictPlaces>> copies_;  // for who asks so_far, one after the other
 };
 
@@ -76,7 +78,7 @@ class Verdicts {
   // A place for what is found outside of the range.
   int64_t* place(const IndexRange& range);
   // All that the recording writes.
-  void watch(std::vector<Dependencies::Range> written) { written_ = std::move(written); }
+  void watch(std::vector<Dependencies::Range> written);
   // What is found from now on is the asker's. Where it was another's, all that is on the stream is waited
   // for.
   void start_for(Asker asker, cudaStream_t stream);
@@ -85,7 +87,7 @@ class Verdicts {
   friend class Findings;
   static constexpr size_t kMost = 4096;
   std::optional<Findings::Finding> found() const;
-  bool touches(Backend::Memory memory) const;
+  bool touches(std::span<const Backend::Memory> memory) const;
   void clear() noexcept;
   void leave() noexcept;  // what was found, to be heard of when this is gone or another's
 

@@ -117,6 +117,9 @@ TEST_CASE("what a bad step changed is not saved before its error was heard, on t
   in_thread([&] {  // who did not run it
     saver.save_async({.step = 3, .model = state});
     CHECK(contains(message_of<ShapeError>([&] { saver.wait(); }), "gather: index"));
+    saver.save_async({.step = 4, .model = state});  // as restored
+    saver.wait();
+    CHECK(saver.resume_latest()->checkpoint.step == 4);
   });
   CHECK(contains(message_of<ShapeError>([&] { step.weight[0].item(); }), "gather: index"));
 }
