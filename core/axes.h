@@ -35,4 +35,19 @@ inline View without_axis(View v, int axis) {
 inline View row_starts(const View& v) { return without_axis(v, v.rank() - 1); }
 inline View matrix_starts(const View& v) { return row_starts(row_starts(v)); }
 
+// With stride 0 along `axis` and the size that `shape` has there: what lies at the axis is found by index
+// instead.
+inline View pinned(View v, int axis, const Shape& shape) {
+  v.shape[axis] = shape[axis];
+  v.strides[axis] = 0;
+  return v;
+}
+
+// Each place in memory once: axes that were broadcast have size 1.
+inline View without_broadcast(View v) {
+  for (int i = 0; i < v.rank(); ++i)
+    if (v.strides[i] == 0 && v.shape[i] > 1) v.shape[i] = 1;
+  return v;
+}
+
 }  // namespace varve

@@ -28,9 +28,7 @@ __global__ void __launch_bounds__(kThreads)
 
 int64_t* check_indices(Context& on, const View& index, const IndexRange& range) {
   if (Capture* const capture = on.capture()) return capture->verdicts().place(range);
-  View distinct = index;  // what was broadcast needs to be looked at once
-  for (int i = 0; i < distinct.rank(); ++i)
-    if (distinct.strides[i] == 0 && distinct.shape[i] > 1) distinct.shape[i] = 1;
+  const View distinct = without_broadcast(index);
   const Space space(distinct.shape, Views(&distinct, 1), {});
   const Workspace verdict(on, sizeof(Place));
   VARVE_CUDA_CHECK(cudaMemsetAsync(verdict.data(), 0xff, sizeof(Place), on.queue()));
@@ -44,14 +42,6 @@ int64_t* check_indices(Context& on, const View& index, const IndexRange& range) 
 }
 
 namespace {
-
-// `v` with stride 0 along `axis` and the size that `shape` has there: what lies at the axis is found by index
-// instead.
-View pinned(View v, int axis, const Shape& shape) {
-  v.shape[axis] = shape[axis];
-  v.strides[axis] = 0;
-  return v;
-}
 
 // Operands: the input at the beginning of its axis, the index, the output.
 template <class Bits>

@@ -96,13 +96,6 @@ struct Stored<BFloat16> {
   using type = __nv_bfloat16;
 };
 
-// Without what was broadcast: lines that are the same memory count once.
-View distinct_lines(View index) {
-  for (int i = 0; i < index.rank(); ++i)
-    if (index.strides[i] == 0) index.shape[i] = std::min<int64_t>(index.shape[i], 1);
-  return index;
-}
-
 // A view of `shape` whose offsets are numbers: of each line, which of the distinct ones of the index it has.
 View numbers_of(const View& index, const Shape& shape) {
   View numbers = index;
@@ -120,7 +113,7 @@ View numbers_of(const View& index, const Shape& shape) {
 template <class T>
 void scatter_sorted(Context& on, const View& in, const View& index, const View& out, const Along& along,
                     const IndexRange& range, int64_t* verdict) {
-  const View distinct = distinct_lines(index);
+  const View distinct = without_broadcast(index);
   const View lines[] = {in, out, numbers_of(distinct, in.shape)};
   const Space keyed(distinct.shape, Views(&distinct, 1), {}), added(in.shape, Views(lines, 3), {});
   const int64_t total = keyed.total * along.count;
@@ -149,7 +142,7 @@ void drive_scatter_add(Context& on, const View& in, const View& index, int axis,
   dispatch(in.dtype, [&]<class T>() {
     using Element = typename Stored<T>::type;
     if (along.count >= kLong && space.total < on.processors * kFewLines &&
-        distinct_lines(lines[1]).numel() * along.count <= kMostSorted)
+        without_broadcast(lines[1]).numel() * along.count <= kMostSorted)
       scatter_sorted<Element>(on, lines[0], lines[1], lines[2], along, range, verdict);
     else
       start(on, space.total, scatter_add<Element>, space, along, range, verdict);

@@ -72,7 +72,7 @@ void Verdicts::watch(std::vector<Dependencies::Range> written) {
   written_ = std::move(written);
 }
 
-bool Verdicts::touches(std::span<const Backend::Memory> memory) const {
+bool Verdicts::touches(Findings::Memories memory) const {
   return std::any_of(memory.begin(), memory.end(), [&](Backend::Memory m) {
     const auto first = reinterpret_cast<uintptr_t>(m.data());
     return std::any_of(written_.begin(), written_.end(),

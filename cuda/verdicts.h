@@ -87,7 +87,7 @@ class Verdicts {
   friend class Findings;
   static constexpr size_t kMost = 4096;
   std::optional<Findings::Finding> found() const;
-  bool touches(std::span<const Backend::Memory> memory) const;
+  bool touches(Findings::Memories memory) const;
   void clear() noexcept;
   void leave() noexcept;  // what was found, to be heard of when this is gone or another's
 

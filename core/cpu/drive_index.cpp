@@ -1,6 +1,7 @@
 // Gather and scatter. Indices are checked before anything is written.
 #include <cstring>
 
+#include <varve/core/axes.h>
 #include <varve/core/cpu/drivers.h>
 #include <varve/core/cpu/space.h>
 #include <varve/core/cpu/threads.h>
@@ -8,9 +9,7 @@
 namespace varve::cpu {
 
 void check_indices(const View& index, const IndexRange& range) {
-  View distinct = index;  // what was broadcast needs to be looked at once
-  for (int i = 0; i < distinct.rank(); ++i)
-    if (distinct.strides[i] == 0 && distinct.shape[i] > 1) distinct.shape[i] = 1;
+  const View distinct = without_broadcast(index);
   const Space space(distinct.shape, Views(&distinct, 1), {});
   const Operand& o = space.operand(0);
   for_each_run(space, o, 0, space.total(), [&](int64_t offset, int64_t, int64_t count) {
@@ -24,14 +23,6 @@ void check_indices(const View& index, const IndexRange& range) {
 namespace {
 
 constexpr int64_t kGatherWork = 8192;  // elements, of rows that lie far apart
-
-// `v` with stride 0 along `axis` and the size that `shape` has there: what lies at the axis is found by index
-// instead.
-View pinned(View v, int axis, const Shape& shape) {
-  v.shape[axis] = shape[axis];
-  v.strides[axis] = 0;
-  return v;
-}
 
 void fetch(const std::byte* data, int64_t bytes) {
   constexpr int64_t kLine = 64, kMost = 64 * kLine;
